@@ -1,0 +1,41 @@
+//! Entries as stores hold them, and the only code that writes or reads their bytes.
+
+mod body;
+pub(crate) mod codec;
+mod compression;
+mod head;
+
+pub use body::{Body, Content, FRAME_BYTES, MAX_RAW_BYTES};
+pub use compression::{Codec, Compression, gunzip};
+pub use head::{ExpiryOrigin, Head, Kind, ReclaimClass};
+
+use crate::{Error, ErrorKind, Key, Result};
+
+/// One entry as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its key.
+    pub key: Key,
+    /// Everything but the value.
+    pub head: Head,
+    /// The value or state; `None` where only the head was asked for and for a register's tombstone.
+    pub body: Option<Body>,
+}
+
+impl Record {
+    /// The body.
+    ///
+    /// # Errors
+    /// `Corrupt` when a living entry has none.
+    pub fn body(&self) -> Result<&Body> {
+        self.body
+            .as_ref()
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "an entry has metadata and no value").on(&self.key))
+    }
+
+    /// The record without its body.
+    #[must_use]
+    pub fn without_body(&self) -> Record {
+        Record { key: self.key.clone(), head: self.head.clone(), body: None }
+    }
+}

@@ -1,0 +1,137 @@
+use super::{Cause, Locator};
+use crate::record::{ReclaimClass, Record};
+use crate::{Key, Timestamp};
+use std::sync::Arc;
+
+/// How much of a record to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Want {
+    /// The head.
+    Head,
+    /// Head and body.
+    #[default]
+    Whole,
+}
+
+/// What a `get` found.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// One slot per key asked for, in order.
+    pub slots: Vec<Option<Record>>,
+    /// The store's clock: what was expired at any commit stays expired though the wall steps back.
+    pub clock: Timestamp,
+}
+
+/// Asks for one page of records in key order.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    /// The key itself and all below it; `None` is every user's key.
+    pub within: Option<Arc<str>>,
+    /// Start behind this key.
+    pub after: Option<Key>,
+    /// The most records of the page, at least 1.
+    pub limit: usize,
+    /// How much of each.
+    pub want: Want,
+    /// Scan memlife's own keys instead of users'.
+    pub system: bool,
+}
+
+/// One page of a scan.
+#[derive(Debug)]
+pub struct Page {
+    /// The records in key order; a damaged one is its error.
+    pub records: Vec<crate::Result<Record>>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Key>,
+    /// The store's clock.
+    pub clock: Timestamp,
+}
+
+/// Asks for entries whose bytes may go.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// Of this class.
+    pub class: ReclaimClass,
+    /// At this instant: `reclaim_at <= until`.
+    pub until: Timestamp,
+    /// Start behind this one, for entries that a sweep decided to keep.
+    pub after: Option<(Timestamp, Locator)>,
+    /// The most entries of the page, at least 1.
+    pub limit: usize,
+}
+
+/// A page of due entries.
+#[derive(Clone, Debug)]
+pub struct DuePage {
+    /// Oldest first; equal instants in locator order.
+    pub entries: Vec<DueEntry>,
+    /// The store's clock.
+    pub clock: Timestamp,
+}
+
+/// An entry whose bytes may go, with what a sweep needs to judge it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueEntry {
+    /// Its key.
+    pub key: Key,
+    /// From when.
+    pub reclaim_at: Timestamp,
+    /// Where the store found it.
+    pub locator: Locator,
+    /// Bytes as stored.
+    pub stored_len: u32,
+}
+
+/// Asks for usage, group by group.
+#[derive(Clone, Debug)]
+pub struct UsageQuery {
+    /// Start behind this group.
+    pub after: Option<Group>,
+    /// The most groups of the page; 0 asks for the totals alone.
+    pub limit: usize,
+}
+
+/// Entries of one rule in one namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group {
+    /// The rule's pattern.
+    pub rule: Arc<str>,
+    /// The first two segments of the keys.
+    pub namespace: Arc<str>,
+}
+
+/// How much of something there is. Tombstones do not count; expired entries do until they are swept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Entries.
+    pub entries: u64,
+    /// Their bodies' bytes as stored.
+    pub stored_bytes: u64,
+    /// The same before compression.
+    pub raw_bytes: u64,
+    /// Entries whose body is compressed.
+    pub compressed: u64,
+}
+
+/// A tally of the whole store, and what was ever removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// What is there.
+    pub tally: Tally,
+    /// Live entries that went, by cause, each counted once: in the order of [`Cause::ALL`].
+    pub removed: [u64; Cause::ALL.len()],
+}
+
+/// A page of usage.
+#[derive(Clone, Debug, Default)]
+pub struct UsagePage {
+    /// Groups in order.
+    pub groups: Vec<(Group, Tally)>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Group>,
+    /// The whole store.
+    pub totals: Totals,
+    /// The store's clock.
+    pub clock: Timestamp,
+}

@@ -1,0 +1,96 @@
+use crate::{Changed, Lattice, ReplicaId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What one replica contributed to a counter, and how much of it a reset has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Row {
+    /// The presence this row belongs to: a greater one replaces a lesser whole.
+    generation: u64,
+    added: u64,
+    subtracted: u64,
+    added_base: u64,
+    subtracted_base: u64,
+}
+
+/// A counter that goes up and down and can be reset exactly.
+///
+/// Each replica raises only its own totals; a reset raises the baselines to the totals it has seen. All five
+/// numbers only grow, so the join is their maximum, and increments concurrent with a reset survive it while
+/// everything the reset saw is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    rows: BTreeMap<ReplicaId, Row>,
+}
+
+/// A replica's own total would pass 2^64 - 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overflow;
+
+impl Counter {
+    /// Adds `amount` for `replica`; `seq` names its presence when it has no row yet.
+    ///
+    /// # Errors
+    /// [`Overflow`] when the replica's total cannot hold it; the counter is unchanged then.
+    pub fn add(&mut self, replica: ReplicaId, seq: u64, amount: i64) -> Result<(), Overflow> {
+        let fresh = Row { generation: seq, ..Row::default() };
+        let row = *self.rows.get(&replica).unwrap_or(&fresh);
+        let grown = if amount >= 0 {
+            row.added.checked_add(amount.unsigned_abs()).map(|added| Row { added, ..row })
+        } else {
+            row.subtracted.checked_add(amount.unsigned_abs()).map(|subtracted| Row { subtracted, ..row })
+        };
+        self.rows.insert(replica, grown.ok_or(Overflow)?);
+        Ok(())
+    }
+
+    /// Takes back every contribution seen here; those of others that this state has not seen still count.
+    pub fn reset(&mut self) {
+        for row in self.rows.values_mut() {
+            row.added_base = row.added;
+            row.subtracted_base = row.subtracted;
+        }
+    }
+
+    /// The sum of what was added and not reset.
+    pub fn value(&self) -> i128 {
+        self.rows
+            .values()
+            .map(|row| {
+                i128::from(row.added) - i128::from(row.added_base) - i128::from(row.subtracted)
+                    + i128::from(row.subtracted_base)
+            })
+            .sum()
+    }
+
+    /// Whether any contribution is not reset.
+    pub fn is_live(&self) -> bool {
+        self.rows.values().any(|row| row.added > row.added_base || row.subtracted > row.subtracted_base)
+    }
+}
+
+impl Lattice for Counter {
+    fn join(&mut self, other: &Self) -> Changed {
+        let mut changed = Changed::No;
+        for (&replica, theirs) in &other.rows {
+            let mine = self.rows.entry(replica).or_insert_with(|| {
+                changed = Changed::Yes;
+                *theirs
+            });
+            let joined = match mine.generation.cmp(&theirs.generation) {
+                std::cmp::Ordering::Less => *theirs,
+                std::cmp::Ordering::Greater => *mine,
+                std::cmp::Ordering::Equal => Row {
+                    generation: mine.generation,
+                    added: mine.added.max(theirs.added),
+                    subtracted: mine.subtracted.max(theirs.subtracted),
+                    added_base: mine.added_base.max(theirs.added_base),
+                    subtracted_base: mine.subtracted_base.max(theirs.subtracted_base),
+                },
+            };
+            changed = changed.or(Changed::when(joined != *mine));
+            *mine = joined;
+        }
+        changed
+    }
+}
