@@ -155,41 +155,42 @@ impl std::str::FromStr for Key {
     }
 }
 
-impl TryFrom<&str> for Key {
-    type Error = Error;
+/// What can be a key: text that is checked, or a [`Key`] that was.
+pub trait IntoKey {
+    /// The key.
+    ///
+    /// # Errors
+    /// As [`Key::new`].
+    fn into_key(self) -> Result<Key>;
+}
 
-    fn try_from(text: &str) -> Result<Self> {
-        Key::new(text)
+impl IntoKey for &str {
+    fn into_key(self) -> Result<Key> {
+        Key::new(self)
     }
 }
 
-impl TryFrom<String> for Key {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        Key::new(&text)
+impl IntoKey for &String {
+    fn into_key(self) -> Result<Key> {
+        Key::new(self)
     }
 }
 
-impl TryFrom<&String> for Key {
-    type Error = Error;
-
-    fn try_from(text: &String) -> Result<Self> {
-        Key::new(text)
+impl IntoKey for String {
+    fn into_key(self) -> Result<Key> {
+        Key::new(&self)
     }
 }
 
-impl TryFrom<&Key> for Key {
-    type Error = Error;
-
-    fn try_from(key: &Key) -> Result<Self> {
-        Ok(key.clone())
+impl IntoKey for Key {
+    fn into_key(self) -> Result<Key> {
+        Ok(self)
     }
 }
 
-impl From<std::convert::Infallible> for Error {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
+impl IntoKey for &Key {
+    fn into_key(self) -> Result<Key> {
+        Ok(self.clone())
     }
 }
 

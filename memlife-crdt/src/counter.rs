@@ -11,11 +11,32 @@ struct Row {
     subtracted: u64,
     added_base: u64,
     subtracted_base: u64,
+    /// Writes, so that a written 0 is a value, too.
+    writes: u64,
+    writes_base: u64,
+}
+
+impl Row {
+    fn is_live(&self) -> bool {
+        self.writes > self.writes_base
+    }
+
+    /// The row after one more write of `amount`; `None` when a total cannot hold it.
+    fn plus(self, amount: i64) -> Option<Row> {
+        let writes = self.writes.checked_add(1)?;
+        if amount >= 0 {
+            let added = self.added.checked_add(amount.unsigned_abs())?;
+            Some(Row { added, writes, ..self })
+        } else {
+            let subtracted = self.subtracted.checked_add(amount.unsigned_abs())?;
+            Some(Row { subtracted, writes, ..self })
+        }
+    }
 }
 
 /// A counter that goes up and down and can be reset exactly.
 ///
-/// Each replica raises only its own totals; a reset raises the baselines to the totals it has seen. All five
+/// Each replica raises only its own totals; a reset raises the baselines to the totals it has seen. All these
 /// numbers only grow, so the join is their maximum, and increments concurrent with a reset survive it while
 /// everything the reset saw is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +56,10 @@ impl Counter {
     pub fn add(&mut self, replica: ReplicaId, seq: u64, amount: i64) -> Result<(), Overflow> {
         let fresh = Row { generation: seq, ..Row::default() };
         let row = *self.rows.get(&replica).unwrap_or(&fresh);
-        let grown = if amount >= 0 {
-            row.added.checked_add(amount.unsigned_abs()).map(|added| Row { added, ..row })
-        } else {
-            row.subtracted.checked_add(amount.unsigned_abs()).map(|subtracted| Row { subtracted, ..row })
+        let grown = match row.plus(amount) {
+            // A row whose every write was reset counts for nothing: a new presence may start from zero.
+            None if !row.is_live() && seq > row.generation => fresh.plus(amount),
+            grown => grown,
         };
         self.rows.insert(replica, grown.ok_or(Overflow)?);
         Ok(())
@@ -49,6 +70,7 @@ impl Counter {
         for row in self.rows.values_mut() {
             row.added_base = row.added;
             row.subtracted_base = row.subtracted;
+            row.writes_base = row.writes;
         }
     }
 
@@ -63,9 +85,9 @@ impl Counter {
             .sum()
     }
 
-    /// Whether any contribution is not reset.
+    /// Whether any write is not reset: a counter that was written and stands at 0 lives.
     pub fn is_live(&self) -> bool {
-        self.rows.values().any(|row| row.added > row.added_base || row.subtracted > row.subtracted_base)
+        self.rows.values().any(Row::is_live)
     }
 }
 
@@ -86,6 +108,8 @@ impl Lattice for Counter {
                     subtracted: mine.subtracted.max(theirs.subtracted),
                     added_base: mine.added_base.max(theirs.added_base),
                     subtracted_base: mine.subtracted_base.max(theirs.subtracted_base),
+                    writes: mine.writes.max(theirs.writes),
+                    writes_base: mine.writes_base.max(theirs.writes_base),
                 },
             };
             changed = changed.or(Changed::when(joined != *mine));

@@ -60,7 +60,7 @@ impl CausalContext {
             .map_or((Actor { replica, generation }, 0), |(actor, &n)| (*actor, n));
         // A dot of this actor that waits in the cloud was minted already.
         let waiting = self.cloud.iter().filter(|dot| dot.actor == actor).map(|dot| dot.n).max().unwrap_or(0);
-        let dot = Dot { actor, n: seen.max(waiting) + 1 };
+        let dot = Dot { actor, n: seen.max(waiting).saturating_add(1) };
         let _ = self.insert(dot);
         dot
     }
@@ -70,14 +70,16 @@ impl CausalContext {
         self.vector.is_empty() && self.cloud.is_empty()
     }
 
+    /// Moves dots that continue the vector out of the cloud, which is in order.
     fn compact(&mut self) {
         let vector = &mut self.vector;
         self.cloud.retain(|dot| {
             let seen = vector.get(&dot.actor).copied().unwrap_or(0);
-            if dot.n == seen + 1 {
+            if seen.checked_add(1) == Some(dot.n) {
                 vector.insert(dot.actor, dot.n);
+                return false;
             }
-            dot.n > seen + 1
+            dot.n > seen
         });
     }
 }
@@ -93,7 +95,10 @@ impl Lattice for CausalContext {
             }
         }
         for &dot in &other.cloud {
-            changed = changed.or(self.insert(dot));
+            if !self.contains(dot) {
+                self.cloud.insert(dot);
+                changed = Changed::Yes;
+            }
         }
         self.compact();
         changed

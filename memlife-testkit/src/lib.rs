@@ -1,1 +1,36 @@
-//! placeholder
+//! What the author of a memlife store needs to show that it keeps the contract of [`Store`].
+//!
+//! * [`conformance!`] expands into one named test per behaviour of the contract.
+//! * [`model::check`] runs random operations against a store and against [`InMemoryStore`], and shrinks.
+//! * [`crash::Torture`] kills processes that write, opens the store again and compares.
+//! * [`FaultStore`] fails a chosen call, to test what is built on stores.
+//!
+//! A store is given as a [`Subject`]: one place that can be opened again and again.
+//!
+//! ```
+//! use memlife_core::{InMemoryStore, ReplicaId, Store};
+//! use std::sync::Arc;
+//!
+//! memlife_testkit::conformance!(memory, || async {
+//!     memlife_testkit::SharedStore::new(Arc::new(InMemoryStore::with_replica(ReplicaId(1))))
+//! });
+//! # fn main() {}
+//! ```
+//!
+//! [`Store`]: memlife_core::Store
+//! [`InMemoryStore`]: memlife_core::InMemoryStore
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test suite fails by panicking")]
+
+pub mod conformance;
+pub mod crash;
+pub mod draft;
+pub mod model;
+
+mod fault;
+mod session;
+mod subject;
+
+pub use draft::Draft;
+pub use fault::{Fault, FaultStore, Method, Moment};
+pub use session::{Applied, START, Session};
+pub use subject::{SharedStore, Subject};

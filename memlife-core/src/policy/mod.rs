@@ -1,10 +1,21 @@
 //! Which rule a key falls under.
 
+mod explain;
+mod file;
+mod glob;
+mod lint;
+mod origin;
 mod pattern;
 mod rule;
+mod ruleset;
 
-pub use pattern::Pattern;
-pub use rule::{CleanupStrategy, DEFAULT_MAX_SIBLINGS, Refresh, Rule};
+pub use file::{
+    CleanupSchedule, LogLevel, Logging, MAX_POLICY_FILE_BYTES, ParseOptions, PolicyFile, TimeOfDay,
+};
+pub use lint::{Lint, Severity};
+pub use pattern::{MAX_PATTERN_BYTES, MAX_PATTERN_STARS, Pattern, Specificity};
+pub use rule::{CleanupStrategy, DEFAULT_MAX_SIBLINGS, MAX_MAX_SIBLINGS, Refresh, Rule};
+pub use ruleset::RuleSet;
 
 use crate::Key;
 
@@ -37,13 +48,14 @@ pub struct Explanation {
     pub winner: Rule,
     /// Where the policy comes from: a path, or `built-in`.
     pub source: String,
-    /// The winner's line in its file, where it has one.
+    /// The winner's line in its file, where it has one; for the default, its section's.
     pub line: Option<u32>,
     /// Whether no rule matched and the default holds.
     pub is_default: bool,
     /// The other rules that match, the most specific first.
     pub beaten: Vec<Beaten>,
-    /// Each effective setting, its value and where the value comes from: the rule, the file's default section, the built-in default.
+    /// Each effective setting, its value and where the value comes from: the rule, the file's default section, its
+    /// compression section, or the built-in default.
     pub values: Vec<Effective>,
 }
 

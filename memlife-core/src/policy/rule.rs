@@ -24,9 +24,18 @@ impl CleanupStrategy {
             CleanupStrategy::Manual => ReclaimClass::Manual,
         }
     }
+
+    /// The name as policy files write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CleanupStrategy::Lazy => "lazy",
+            CleanupStrategy::Scheduled => "scheduled",
+            CleanupStrategy::Manual => "manual",
+        }
+    }
 }
 
-/// What starts the TTL anew.
+/// What starts the TTL anew, where the writer says nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refresh {
     /// Nothing: an entry lives for its TTL from its creation.
@@ -38,10 +47,21 @@ pub enum Refresh {
     OnRead,
 }
 
+impl Refresh {
+    /// The name as policy files write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refresh::Never => "never",
+            Refresh::OnWrite => "on_write",
+            Refresh::OnRead => "on_read",
+        }
+    }
+}
+
 /// What a policy says for the keys of one pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// The keys it is for.
+    /// The keys it is for; empty for the default, which takes every key that no rule matches.
     pub pattern: Pattern,
     /// How long an entry lives; `None` is permanent.
     pub ttl: Option<Ttl>,
@@ -65,12 +85,14 @@ pub struct Rule {
 
 /// The most siblings per key where a policy does not say.
 pub const DEFAULT_MAX_SIBLINGS: u32 = 32;
+/// The most siblings per key that a policy file may allow.
+pub const MAX_MAX_SIBLINGS: u32 = 1_000;
 
 impl Rule {
     /// The built-in default for keys that no rule matches: permanent, last write wins, compressed from 1 KiB.
     pub fn fallback() -> Self {
         Rule {
-            pattern: Pattern::everything(),
+            pattern: Pattern::of_default(),
             ttl: None,
             min_ttl: None,
             max_ttl: None,
@@ -83,8 +105,19 @@ impl Rule {
         }
     }
 
-    /// The name that entries carry for it: the pattern's text.
+    /// The name that entries carry for it: the pattern's text, which is empty for the default and for no other
+    /// rule, so that entries of a rule `*` and entries that no rule matched stay apart.
     pub fn id(&self) -> &Arc<str> {
         self.pattern.text()
+    }
+
+    /// Whether it is the default, for keys that no rule matches.
+    pub fn is_default(&self) -> bool {
+        self.id().is_empty()
+    }
+
+    /// How to show the id of a rule to people: the pattern, or `(default)`.
+    pub fn title(id: &str) -> &str {
+        if id.is_empty() { "(default)" } else { id }
     }
 }

@@ -1,6 +1,6 @@
 use super::body::Body;
 use super::{Codec, codec};
-use crate::{Error, ErrorKind, Key, Result, Timestamp};
+use crate::{Error, ErrorKind, Key, Result, Timestamp, Ttl};
 use memlife_crdt::{Hlc, Life, Stamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -106,6 +106,8 @@ pub struct Head {
     pub life: Life,
     /// Where the expiry came from.
     pub origin: ExpiryOrigin,
+    /// The TTL of the rule it was last written or applied under; `None` is permanent.
+    pub rule_ttl: Option<Ttl>,
     /// How long a tombstone is kept.
     pub keep_until: Timestamp,
     /// How its bytes are reclaimed once it is dead.

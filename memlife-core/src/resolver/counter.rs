@@ -50,7 +50,7 @@ impl Resolver for CounterResolver {
         let mut counter = mine.body.map_or_else(|| Ok(Counter::default()), decode)?;
         let other = theirs.body.map_or_else(|| Ok(Counter::default()), decode)?;
         let _ = counter.join(&other);
-        let alive = counter.is_live() || (mine.head.alive && theirs.head.alive);
+        let alive = counter.is_live();
         let body = Some(encode(&counter, how)?);
         Ok(Resolved { body, alive, siblings: u32::from(alive), dropped: 0 })
     }

@@ -1,9 +1,11 @@
 //! How the states of one conflict strategy are created, changed, joined and read.
 
+pub(crate) mod convert;
 mod counter;
 mod lww;
 mod multi_value;
 
+pub use convert::{beside_each_other, convert};
 pub use counter::CounterResolver;
 pub use lww::LwwResolver;
 pub use multi_value::MultiValueResolver;

@@ -62,6 +62,22 @@ fn resolved(register: &MultiValue, how: Compression) -> Result<Resolved> {
     Ok(Resolved { body: Some(encode(register, how)?), alive: siblings > 0, siblings, dropped: 0 })
 }
 
+/// A state of values that stand beside each other, each with its own stamp and writer.
+pub(super) fn of_held(held: &[Held], mint: &Mint<'_>) -> Result<Resolved> {
+    let mut register = MultiValue::default();
+    // Oldest first, so that the order of the dots is the order of the writes.
+    for one in held.iter().rev() {
+        register.put(Contribution {
+            replica: mint.replica,
+            seq: mint.seq,
+            stamp: one.stamp,
+            writer: one.writer.as_ref().map(|writer| writer.to_string()),
+            value: pack(&one.value),
+        });
+    }
+    resolved(&register, mint.compression)
+}
+
 fn contribution(body: &Body, mint: &Mint<'_>) -> Result<Contribution> {
     Ok(Contribution {
         replica: mint.replica,

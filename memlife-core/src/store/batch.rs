@@ -79,6 +79,8 @@ pub enum Change {
         body: Option<Body>,
         /// How many values it holds.
         siblings: u32,
+        /// The stamp of the content; `None` mints one. A state that only changed its form keeps its stamp.
+        stamp: Option<Stamp>,
     },
     /// Sets or extends the expiry of a visible entry; the version stays.
     Touch(Retouch),
@@ -144,10 +146,22 @@ pub struct Placement {
     pub origin: ExpiryOrigin,
     /// The rule's own TTL, for entries that no rule judged yet and for [`Expiry::Keep`]; `None` is permanent.
     pub rule_ttl: Option<Ttl>,
+    /// What the rule counts its TTL from when it is applied to stored entries.
+    pub anchor: Anchor,
     /// How states are compressed.
     pub compression: Compression,
     /// The most values a put leaves beside each other.
     pub max_siblings: u32,
+}
+
+/// The instant from which a rule counts its TTL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Anchor {
+    /// The last write of content.
+    #[default]
+    Write,
+    /// The creation of the entry.
+    Creation,
 }
 
 /// How much of the record a write hands back.

@@ -1,5 +1,5 @@
 use super::{Cause, Locator};
-use crate::record::{ReclaimClass, Record};
+use crate::record::{Codec, Head, ReclaimClass, Record};
 use crate::{Key, Timestamp};
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ pub struct Scan {
     pub limit: usize,
     /// How much of each.
     pub want: Want,
+    /// End the page once its bodies pass this many bytes; 0 is no such end. A page has at least one record.
+    pub bytes: usize,
     /// Scan memlife's own keys instead of users'.
     pub system: bool,
 }
@@ -112,6 +114,37 @@ pub struct Tally {
     pub raw_bytes: u64,
     /// Entries whose body is compressed.
     pub compressed: u64,
+}
+
+impl Tally {
+    /// What one entry counts for: nothing once it is a tombstone.
+    pub fn of(head: &Head) -> Self {
+        if !head.alive {
+            return Tally::default();
+        }
+        Tally {
+            entries: 1,
+            stored_bytes: u64::from(head.stored_len),
+            raw_bytes: u64::from(head.raw_len),
+            compressed: u64::from(head.codec != Codec::None),
+        }
+    }
+
+    /// Adds another tally to this one.
+    pub fn add(&mut self, other: Tally) {
+        self.entries += other.entries;
+        self.stored_bytes += other.stored_bytes;
+        self.raw_bytes += other.raw_bytes;
+        self.compressed += other.compressed;
+    }
+
+    /// Takes another tally off this one; never below zero.
+    pub fn subtract(&mut self, other: Tally) {
+        self.entries = self.entries.saturating_sub(other.entries);
+        self.stored_bytes = self.stored_bytes.saturating_sub(other.stored_bytes);
+        self.raw_bytes = self.raw_bytes.saturating_sub(other.raw_bytes);
+        self.compressed = self.compressed.saturating_sub(other.compressed);
+    }
 }
 
 /// A tally of the whole store, and what was ever removed.

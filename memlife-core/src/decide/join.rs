@@ -1,0 +1,107 @@
+//! Records from elsewhere.
+
+use super::{Case, Context, Decision, MAX_DRIFT_MS, idle};
+use crate::record::{Head, ReclaimClass, Record};
+use crate::resolver::{self, MAX_NATIVE_STATE_BYTES, Resolver, Side};
+use crate::store::{Cause, Outcome};
+use crate::{Error, ErrorKind, Hlc, Result};
+use memlife_crdt::{Changed, Lattice};
+
+impl Case<'_> {
+    pub(super) fn join(&self, theirs: &Record, context: &mut Context<'_>) -> Result<Decision> {
+        self.receive(theirs, context)?;
+        let Some(mine) = self.current else { return self.take_over(theirs, context) };
+        let mut record = if mine.head.kind != theirs.head.kind {
+            let rank = |head: &Head| (head.kind_epoch, head.kind.name().to_owned());
+            if rank(&theirs.head) <= rank(&mine.head) {
+                return Ok(self.unchanged());
+            }
+            Record { key: mine.key.clone(), ..theirs.clone() }
+        } else {
+            let Some(resolver) = resolver::native(&mine.head.kind).filter(|_| is_small(mine, theirs)) else {
+                return Ok(idle(Outcome::NotNative { current: Some(Box::new(mine.clone())) }));
+            };
+            self.joined(resolver, mine, theirs)?
+        };
+        self.place(&mut record.head);
+        record.head.measure(record.body.as_ref());
+        self.check_size(record.body.as_ref(), context)?;
+        (record.head.seq, record.head.version) = (mine.head.seq, mine.head.version);
+        if record == *mine {
+            return Ok(self.unchanged());
+        }
+        record.head.seq = context.mint_seq();
+        // A renewal from elsewhere moves no version: the holder of one may go on.
+        let same_content = (record.head.stamp, record.head.alive, &record.head.kind, &record.body)
+            == (mine.head.stamp, mine.head.alive, &mine.head.kind, &mine.body);
+        if !same_content {
+            record.head.version = record.head.seq;
+        }
+        let ended = self.ended((!record.head.alive).then_some(Cause::Deleted));
+        Ok(self.put(record, 0, ended))
+    }
+
+    /// Advances the clock past every time the record brings, or refuses one from too far ahead.
+    fn receive(&self, theirs: &Record, context: &mut Context<'_>) -> Result<()> {
+        let Head { stamp, life, kind_epoch, .. } = &theirs.head;
+        let latest: Hlc = stamp.time.max(life.epoch.time).max(*kind_epoch);
+        context.ledger.clock.receive(latest, context.wall, MAX_DRIFT_MS).map_err(|drift| {
+            let message =
+                format!("a received stamp lies {} ms ahead of the clock: quarantine it", drift.ahead_ms);
+            Error::new(ErrorKind::Invalid, message).on(&self.write.key)
+        })
+    }
+
+    /// Takes a record of which nothing is here, unless its time is over.
+    fn take_over(&self, theirs: &Record, context: &mut Context<'_>) -> Result<Decision> {
+        let grace_ms = context.grace_ms;
+        let is_over = |head: &Head| {
+            let end = if head.alive { head.life.expires_at } else { Some(head.keep_until) };
+            end.is_some_and(|end| end.plus_ms(grace_ms) <= self.now)
+        };
+        if is_over(&theirs.head) {
+            return Ok(self.unchanged());
+        }
+        self.check_size(theirs.body.as_ref(), context)?;
+        let mut record = Record { key: self.write.key.clone(), ..theirs.clone() };
+        self.place(&mut record.head);
+        record.head.seq = context.mint_seq();
+        record.head.version = record.head.seq;
+        Ok(self.put(record, 0, None))
+    }
+
+    fn joined(&self, resolver: &dyn Resolver, mine: &Record, theirs: &Record) -> Result<Record> {
+        let resolved = resolver.join(side(mine), side(theirs), self.write.placement.compression)?;
+        let mut record = Record { body: resolved.body, ..mine.clone() };
+        let head = &mut record.head;
+        if theirs.head.stamp > head.stamp {
+            head.stamp = theirs.head.stamp;
+            head.writer = theirs.head.writer.clone();
+        }
+        head.alive = resolved.alive;
+        head.siblings = resolved.siblings;
+        head.kind_epoch = head.kind_epoch.max(theirs.head.kind_epoch);
+        head.keep_until = head.keep_until.max(theirs.head.keep_until);
+        if head.life.join(&theirs.head.life) == Changed::Yes {
+            head.origin = theirs.head.origin;
+        }
+        Ok(record)
+    }
+
+    /// How a received entry is reclaimed and counted is this store's policy, not the sender's.
+    fn place(&self, head: &mut Head) {
+        let placement = &self.write.placement;
+        head.class = if head.alive { placement.class } else { ReclaimClass::Tombstone };
+        head.rule = placement.rule.clone();
+        head.rule_ttl = placement.rule_ttl;
+    }
+}
+
+fn side(record: &Record) -> Side<'_> {
+    Side { head: &record.head, body: record.body.as_ref() }
+}
+
+/// States above the limit are not joined under a store's lock.
+fn is_small(mine: &Record, theirs: &Record) -> bool {
+    mine.head.raw_len.max(theirs.head.raw_len) as usize <= MAX_NATIVE_STATE_BYTES
+}

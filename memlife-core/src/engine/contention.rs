@@ -1,0 +1,106 @@
+use super::Memory;
+use crate::decide::operate_on;
+use crate::record::Record;
+use crate::resolver::Mint;
+use crate::store::{Change, Durability, Guard, Op, Outcome, Want, Write};
+use crate::{Error, ErrorKind, Hlc, Key, Result, Stamp};
+use std::time::Duration;
+
+/// How long a key may be contended before a writer gives up, told in attempts and in time.
+pub(super) struct Patience {
+    deadline: Duration,
+    attempt: u32,
+}
+
+/// The longest pause between two attempts, in microseconds.
+const LONGEST_PAUSE_US: u64 = 20_000;
+
+impl Memory {
+    pub(super) fn patience(&self) -> Patience {
+        Patience { deadline: self.inner.clock.monotonic() + self.inner.limits.contention, attempt: 0 }
+    }
+
+    /// Waits a little, longer each time, before the next attempt on a contended key.
+    ///
+    /// # Errors
+    /// `Contended` once patience is over.
+    pub(super) async fn pause(&self, patience: &mut Patience, key: &Key) -> Result<()> {
+        if self.inner.clock.monotonic() >= patience.deadline {
+            let message = format!(
+                "others kept changing the key for {} attempts: try again later",
+                patience.attempt + 1
+            );
+            return Err(Error::new(ErrorKind::Contended, message).on(key));
+        }
+        let most = (100_u64 << patience.attempt.min(8)).min(LONGEST_PAUSE_US);
+        patience.attempt += 1;
+        let pause = Duration::from_micros(self.inner.seed.below(most));
+        match tokio::runtime::Handle::try_current() {
+            Ok(_) => tokio::time::sleep(pause).await,
+            // Without a runtime the caller blocks anyway.
+            Err(_) => std::thread::sleep(pause),
+        }
+        Ok(())
+    }
+
+    /// Decides an operation that the store left to the engine, and puts the state under the version it came from.
+    pub(super) async fn resolve_here(
+        &self,
+        write: Write,
+        mut current: Option<Box<Record>>,
+        durability: Option<Durability>,
+    ) -> Result<Outcome> {
+        let Change::Op(op) = &write.change else {
+            return Err(
+                super::write::internal("only operations are resolved outside the store").on(&write.key)
+            );
+        };
+        let mut patience = self.patience();
+        loop {
+            let replace = self.replacement(&write, op, current.as_deref())?;
+            match self.apply_one(replace, durability).await? {
+                Outcome::Refused { .. } if matches!(write.guard, Guard::Any | Guard::Visible) => {
+                    self.pause(&mut patience, &write.key).await?
+                }
+                outcome => return Ok(outcome),
+            }
+            let fetched = self.inner.store.get(std::slice::from_ref(&write.key), Want::Whole).await?;
+            current = fetched.slots.into_iter().next().flatten().map(Box::new);
+        }
+    }
+
+    fn replacement(&self, write: &Write, op: &Op, current: Option<&Record>) -> Result<Write> {
+        let now = self.inner.now(crate::Timestamp::EPOCH);
+        let visible = current.filter(|record| self.is_visible(&record.key, &record.head, now));
+        let kind = visible.map_or(&write.placement.kind, |record| &record.head.kind).clone();
+        let resolver = self.inner.resolver(&kind, &write.key)?;
+        let mut time = current.map_or(Hlc::default(), |record| record.head.stamp.time);
+        let stamp = Stamp::new(
+            match op {
+                Op::PutAt(_, at) => Hlc::new(*at),
+                _ => time.tick(now),
+            },
+            self.inner.store.info().replica,
+        );
+        // A new presence of this replica in the state needs a generation of its own: later than every change
+        // of the key so far, and than any that a purge made forgotten.
+        let seq = current.map_or(0, |record| record.head.seq + 1).max(now.ms());
+        let mint = Mint {
+            seq,
+            stamp,
+            replica: stamp.replica,
+            writer: write.writer.as_ref(),
+            compression: write.placement.compression,
+            max_siblings: write.placement.max_siblings,
+        };
+        let resolved = operate_on(resolver, &kind, current, visible.is_some(), op, &mint)?;
+        let guard = match (write.guard, visible) {
+            (Guard::Any | Guard::Visible, Some(record)) => Guard::Version(record.head.version),
+            (Guard::Any, None) => Guard::Absent,
+            (guard, _) => guard,
+        };
+        let siblings = if resolved.alive { resolved.siblings.max(1) } else { 0 };
+        let change = Change::Replace { kind, body: resolved.body, siblings, stamp: None };
+        Ok(Write { guard, change, ..write.clone() })
+    }
+}

@@ -1,0 +1,49 @@
+//! What users hold: verbs on keys, over a store, a policy and a clock.
+
+mod apply_policy;
+mod contention;
+mod counter;
+mod entry;
+mod feed;
+mod list;
+mod memory;
+mod options;
+mod placement;
+mod read;
+mod receipt;
+mod reclaim;
+mod seed;
+mod stats;
+mod sweep;
+mod system;
+mod transfer;
+mod update;
+mod write;
+
+pub use apply_policy::ApplyReport;
+pub use counter::CounterHandle;
+pub use entry::Entry;
+pub use feed::{Event, Events};
+pub use list::Listing;
+pub use memory::{Builder, EngineLimits, Memory};
+pub use options::{
+    Effort, ListContent, ListOptions, Progress, PutOptions, Reach, ReadOptions, Renewal, Show, SweepOptions,
+};
+pub use receipt::{Receipt, Written};
+pub use stats::{Count, Expiring, Stats};
+pub use sweep::{Stop, SweepReport};
+pub use transfer::{Export, ExportLine, ImportReport, Importer, Rejected, SiblingLine};
+pub use write::{TouchMode, Touched};
+
+use crate::Result;
+use crate::store::{Repair, Verification};
+
+impl Memory {
+    /// Reads everything stored and checks it against its checksums and indexes; mends what can be mended when asked to.
+    ///
+    /// # Errors
+    /// The store's, when it cannot be read at all. Damage is a finding, not an error.
+    pub async fn verify(&self, repair: Repair) -> Result<Verification> {
+        self.inner.store.verify(repair).await.map_err(|error| error.during("verify"))
+    }
+}

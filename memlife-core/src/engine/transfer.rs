@@ -1,0 +1,318 @@
+use super::{Entry, ListContent, ListOptions, Listing, Memory, PutOptions};
+use crate::record::Kind;
+use crate::resolver::Held;
+use crate::store::{Outcome, Want, Write};
+use crate::{Encoding, Error, ErrorKind, Key, Result, Timestamp, Value};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// Lines that an import writes per commit, and the bytes after which it commits earlier.
+const BATCH: usize = 500;
+const BATCH_BYTES: usize = 4 << 20;
+
+/// One entry of an export: a line of JSON. An import needs `key` and `value` only.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportLine {
+    /// The key.
+    pub key: Key,
+    /// The newest value: any JSON, or base64 where `encoding` says so.
+    pub value: Box<RawValue>,
+    /// `base64` for plain bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// When it expires, RFC 3339; left out for permanent entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<jiff::Timestamp>,
+    /// Who wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
+    /// The other values of a multi-value entry, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siblings: Vec<SiblingLine>,
+}
+
+/// A further value of an entry.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiblingLine {
+    /// The value, as in [`ExportLine`].
+    pub value: Box<RawValue>,
+    /// `base64` for plain bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// Who wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
+}
+
+/// An export in progress: one line after the other, in key order.
+pub struct Export {
+    listing: Listing,
+}
+
+impl Memory {
+    /// Exports what `options` list. Memory stays bounded; no snapshot spans the whole.
+    pub fn export(&self, options: ListOptions) -> Export {
+        Export { listing: self.list(options.content(ListContent::Values)) }
+    }
+
+    /// Starts an import.
+    pub fn import(&self) -> Importer {
+        Importer {
+            memory: self.clone(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            line: 0,
+            report: ImportReport::default(),
+        }
+    }
+}
+
+impl Export {
+    /// The next line; `None` at the end. A damaged entry is an error of its own, and the export goes on after it.
+    ///
+    /// # Errors
+    /// `Corrupt` for one entry; the store's own.
+    pub async fn next(&mut self) -> Result<Option<ExportLine>> {
+        let entry = self.listing.next().await.map_err(|error| error.during("export"))?;
+        entry.map(|entry| ExportLine::of(&entry)).transpose()
+    }
+}
+
+impl ExportLine {
+    /// The line of an entry that was read with its values.
+    ///
+    /// # Errors
+    /// `Corrupt` when a stored value is not the JSON it should be.
+    pub fn of(entry: &Entry) -> Result<Self> {
+        let (value, encoding) = encode(entry.value()?).map_err(|error| error.on(&entry.key))?;
+        let sibling = |held: &Held| {
+            let (value, encoding) = encode(&held.value).map_err(|error| error.on(&entry.key))?;
+            Ok(SiblingLine { value, encoding, writer: held.writer.as_deref().map(str::to_owned) })
+        };
+        let newest = entry.values.first();
+        Ok(ExportLine {
+            key: entry.key.clone(),
+            value,
+            encoding,
+            expires_at: entry.expires_at.and_then(to_jiff),
+            writer: newest.and_then(|held| held.writer.as_deref()).map(str::to_owned),
+            siblings: entry.values.iter().skip(1).map(sibling).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Lines read.
+    pub lines: u64,
+    /// Lines whose values are stored now.
+    pub imported: u64,
+    /// Lines that held nothing new: their values are there already.
+    pub unchanged: u64,
+    /// Lines whose deadline is past: nothing is stored for them.
+    pub expired: u64,
+    /// Lines that were refused, with the reason; the first 100 of them.
+    pub rejected: Vec<Rejected>,
+    /// All that were refused.
+    pub rejections: u64,
+}
+
+/// A line that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The line, counted from 1.
+    pub line: u64,
+    /// Why.
+    pub reason: String,
+}
+
+const MAX_REJECTED: usize = 100;
+
+/// An import in progress. Made by [`Memory::import`].
+pub struct Importer {
+    memory: Memory,
+    pending: Vec<(u64, ExportLine)>,
+    pending_bytes: usize,
+    line: u64,
+    report: ImportReport,
+}
+
+impl Importer {
+    /// Takes one line; an empty one is skipped. A line that is no entry is refused and told in the report.
+    ///
+    /// # Errors
+    /// The store's. Lines before it may be stored.
+    pub async fn line(&mut self, text: &str) -> Result<()> {
+        self.line += 1;
+        if text.trim().is_empty() {
+            return Ok(());
+        }
+        self.report.lines += 1;
+        match serde_json::from_str::<ExportLine>(text) {
+            Ok(line) => {
+                self.pending.push((self.line, line));
+                self.pending_bytes += text.len();
+            }
+            Err(error) => self.reject(self.line, format!("not an entry: {error}")),
+        }
+        if self.pending.len() >= BATCH || self.pending_bytes >= BATCH_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// What was done up to now, pending lines not counted.
+    pub fn report(&self) -> &ImportReport {
+        &self.report
+    }
+
+    /// Stores what is pending and ends the import.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn finish(mut self) -> Result<ImportReport> {
+        self.flush().await?;
+        Ok(self.report)
+    }
+
+    fn reject(&mut self, line: u64, reason: String) {
+        self.report.rejections += 1;
+        if self.report.rejected.len() < MAX_REJECTED {
+            self.report.rejected.push(Rejected { line, reason });
+        }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        let keys: Vec<Key> = pending.iter().map(|(_, line)| line.key.clone()).collect();
+        let store = self.memory.inner.store.clone();
+        let fetched = store.get(&keys, Want::Whole).await.map_err(|error| error.during("import"))?;
+        let now = self.memory.inner.now(fetched.clock);
+        let mut writes: Vec<Write> = Vec::new();
+        let mut lines: Vec<(u64, usize)> = Vec::new();
+        for ((number, line), slot) in pending.into_iter().zip(fetched.slots) {
+            let visible = slot.filter(|record| self.memory.is_visible(&record.key, &record.head, now));
+            let there = visible.map(|record| self.memory.to_entry(record)).transpose()?;
+            match self.plan(line, there.as_ref(), now) {
+                Ok(Plan::Write(planned)) => {
+                    lines.push((number, planned.len()));
+                    writes.extend(planned);
+                }
+                Ok(Plan::Unchanged) => self.report.unchanged += 1,
+                Ok(Plan::Expired) => self.report.expired += 1,
+                Err(error) => self.reject(number, error.to_string()),
+            }
+        }
+        self.write(writes, lines).await
+    }
+
+    async fn write(&mut self, writes: Vec<Write>, lines: Vec<(u64, usize)>) -> Result<()> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let outcomes = self.memory.submit_all(writes).await.map_err(|error| error.during("import"))?;
+        let mut outcomes = outcomes.into_iter();
+        for (number, count) in lines {
+            let results: Vec<Result<Outcome>> = outcomes.by_ref().take(count).collect();
+            match results.into_iter().find_map(Result::err) {
+                None => self.report.imported += 1,
+                Some(error) => match error.kind() {
+                    ErrorKind::Invalid | ErrorKind::TypeMismatch | ErrorKind::TooLarge => {
+                        self.reject(number, error.to_string());
+                    }
+                    _ => return Err(error.during("import")),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// The writes of a line: the oldest sibling first, so that the newest ends up in front.
+    fn plan(&self, line: ExportLine, there: Option<&Entry>, now: Timestamp) -> Result<Plan> {
+        if there.is_some_and(|entry| entry.kind == Kind::Counter) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a counter is there already, and adding to it could count twice: delete it first",
+            )
+            .on(&line.key));
+        }
+        let expires_at = line.expires_at.map(from_jiff).transpose()?;
+        if expires_at.is_some_and(|at| at <= now) {
+            return Ok(Plan::Expired);
+        }
+        let newest = SiblingLine { value: line.value, encoding: line.encoding, writer: line.writer };
+        let held =
+            |value: &Value| there.is_some_and(|entry| entry.values.iter().any(|held| held.value == *value));
+        let mut writes = Vec::new();
+        for sibling in line.siblings.into_iter().rev().chain([newest]) {
+            let value = decode(&sibling)?;
+            if held(&value) {
+                continue;
+            }
+            let mut options = PutOptions::new();
+            if let Some(at) = expires_at {
+                options = options.expires_at(at);
+            }
+            options.writer = sibling.writer.map(Arc::from);
+            writes.push(self.memory.put_write(&line.key, &value, &options)?.0);
+        }
+        Ok(if writes.is_empty() { Plan::Unchanged } else { Plan::Write(writes) })
+    }
+}
+
+enum Plan {
+    Write(Vec<Write>),
+    Unchanged,
+    Expired,
+}
+
+fn encode(value: &Value) -> Result<(Box<RawValue>, Option<String>)> {
+    let corrupt = |error| Error::new(ErrorKind::Corrupt, "a stored JSON value is not JSON").because(error);
+    match value.encoding {
+        // A line has to stay one line, so the text is written anew without its white space.
+        Encoding::Json => {
+            let text: Box<RawValue> = serde_json::from_slice(&value.bytes).map_err(corrupt)?;
+            if !text.get().contains(['\n', '\r']) {
+                return Ok((text, None));
+            }
+            let parsed: serde_json::Value = serde_json::from_str(text.get()).map_err(corrupt)?;
+            Ok((serde_json::value::to_raw_value(&parsed).map_err(corrupt)?, None))
+        }
+        Encoding::Bytes => {
+            let text = serde_json::value::to_raw_value(&BASE64.encode(&value.bytes)).map_err(corrupt)?;
+            Ok((text, Some("base64".to_owned())))
+        }
+    }
+}
+
+fn decode(line: &SiblingLine) -> Result<Value> {
+    let invalid = |message: &str| Error::new(ErrorKind::Invalid, message.to_owned());
+    match line.encoding.as_deref() {
+        None => Value::json_text(line.value.get().as_bytes().to_vec()),
+        Some("base64") => {
+            let text: String = serde_json::from_str(line.value.get())
+                .map_err(|_| invalid("a value encoded as base64 is a JSON string"))?;
+            let bytes = BASE64.decode(text).map_err(|error| invalid(&format!("not base64: {error}")))?;
+            Ok(Value::bytes(bytes))
+        }
+        Some(other) => {
+            Err(invalid(&format!("the encoding {other:?} is unknown: use base64 or leave it out")))
+        }
+    }
+}
+
+fn to_jiff(at: Timestamp) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_millisecond(i64::try_from(at.ms()).ok()?).ok()
+}
+
+fn from_jiff(at: jiff::Timestamp) -> Result<Timestamp> {
+    let ms = u64::try_from(at.as_millisecond());
+    ms.map(Timestamp::from_ms).map_err(|_| Error::new(ErrorKind::Invalid, "`expires_at` lies before 1970"))
+}

@@ -1,0 +1,475 @@
+use crate::store::{Batch, Change, Durability, Op, Outcome, Write};
+use crate::{Error, ErrorKind, Result};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use tokio::sync::{Semaphore, oneshot};
+
+/// A batch weighs one unit per write and per [`UNIT_BYTES`] of bodies.
+const UNIT_BYTES: usize = 4 << 10;
+/// The most units of one commit, unless a single batch weighs more.
+const MAX_COMMIT_UNITS: u32 = 4_096;
+/// The most units that wait; further submitters wait for room.
+const MAX_QUEUED_UNITS: u32 = 4 * MAX_COMMIT_UNITS;
+
+/// What becomes of one batch.
+pub type Answer = Result<Vec<Result<Outcome>>>;
+
+/// Whether a commit may wait for other processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It is on the thread of a submitting task and gives up at once.
+    Never,
+    /// It is on a thread of its own and waits as long as the store is configured to.
+    Wait,
+}
+
+/// Another process is writing, and nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+/// What commits batches, one commit at a time.
+pub trait Commit: Send + 'static {
+    /// Applies the batches in order, in one commit where nothing goes wrong; one answer per batch, in order.
+    ///
+    /// # Errors
+    /// [`Busy`] when others are writing for longer than `patience` allows.
+    fn commit(&mut self, batches: &[&Batch], patience: Patience) -> Result<Vec<Answer>, Busy>;
+}
+
+/// Commits everything that was submitted while the last commit ran at once.
+///
+/// A lone submitter commits on its own thread. As soon as there are several, they queue and a writer thread,
+/// started when first needed, commits for all. What was submitted stays submitted when its future is dropped.
+/// Dropping the `GroupCommit` commits what is queued first.
+#[derive(Debug)]
+pub struct GroupCommit<C: Commit> {
+    shared: Arc<Shared<C>>,
+    level: Durability,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    name: &'static str,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared<C> {
+    committer: Mutex<C>,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    room: Semaphore,
+    in_flight: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pending: VecDeque<Pending>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    batch: Batch,
+    units: u32,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl<C: Commit> GroupCommit<C> {
+    /// Commits through `committer`; `name` names the thread and `level` is what every write has at least.
+    pub fn new(name: &'static str, committer: C, level: Durability) -> Self {
+        let shared = Shared {
+            committer: Mutex::new(committer),
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            room: Semaphore::new(MAX_QUEUED_UNITS as usize),
+            in_flight: AtomicUsize::new(0),
+        };
+        GroupCommit { shared: Arc::new(shared), level, writer: Mutex::new(Writer { name, thread: None }) }
+    }
+
+    /// Commits `batch`, together with what others submit.
+    ///
+    /// # Errors
+    /// The committer's; `Locked` when other processes write for too long; `Indeterminate` when the committer
+    /// panicked.
+    pub async fn submit(&self, batch: &Batch) -> Answer {
+        let company = InFlight::enter(&self.shared.in_flight);
+        if company.is_alone() && batch.durability.max(self.level) <= Durability::Process {
+            // Tasks that are ready to run get their chance to submit and be company.
+            yield_once().await;
+            if company.is_alone()
+                && let Some(answer) = self.shared.commit_here(batch)
+            {
+                return answer;
+            }
+        }
+        self.enqueue(batch).await
+    }
+
+    async fn enqueue(&self, batch: &Batch) -> Answer {
+        let units = batch.writes.iter().map(units_of).fold(0, u32::saturating_add).clamp(1, MAX_QUEUED_UNITS);
+        let room = self.shared.room.acquire_many(units).await;
+        room.map_err(|_| Error::new(ErrorKind::Unavailable, "the store is closing"))?.forget();
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue().pending.push_back(Pending { batch: batch.clone(), units, reply });
+        if self.has_writer() {
+            self.shared.wake.notify_one();
+        } else {
+            self.shared.commit_queued();
+        }
+        answer.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Starts the writer thread if there is none; false when the system has no thread to give.
+    fn has_writer(&self) -> bool {
+        let mut writer = lock(&self.writer);
+        if writer.thread.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let builder = std::thread::Builder::new().name(writer.name.to_owned());
+            match builder.spawn(move || shared.run()) {
+                Ok(thread) => writer.thread = Some(thread),
+                Err(error) => tracing::warn!(%error, "no writer thread: committing on the caller's"),
+            }
+        }
+        writer.thread.is_some()
+    }
+}
+
+impl<C: Commit> Drop for GroupCommit<C> {
+    fn drop(&mut self) {
+        self.shared.queue().closed = true;
+        self.shared.wake.notify_one();
+        let thread = lock(&self.writer).thread.take();
+        if let Some(Err(_)) = thread.map(JoinHandle::join) {
+            tracing::error!("a writer thread ended by a panic");
+        }
+    }
+}
+
+impl<C: Commit> Shared<C> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+
+    /// Commits on this thread; `None` when somebody else is writing.
+    fn commit_here(&self, batch: &Batch) -> Option<Answer> {
+        let mut committer = match self.committer.try_lock() {
+            Ok(committer) => committer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let answers = attempt(&mut *committer, &[batch], Patience::Never).ok()?;
+        Some(answers.into_iter().next().unwrap_or_else(|| Err(lost())))
+    }
+
+    fn run(&self) {
+        loop {
+            let mut queue = self.queue();
+            while queue.pending.is_empty() {
+                if queue.closed {
+                    return;
+                }
+                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            drop(queue);
+            self.commit_queued();
+        }
+    }
+
+    fn commit_queued(&self) {
+        let mut committer = lock(&self.committer);
+        // Taken only now, with whatever came while the lock was waited for.
+        let group = self.take_group();
+        let batches: Vec<&Batch> = group.iter().map(|pending| &pending.batch).collect();
+        if batches.is_empty() {
+            return;
+        }
+        let answers = attempt(&mut *committer, &batches, Patience::Wait);
+        drop(committer);
+        let answers = answers.unwrap_or_else(|Busy| batches.iter().map(|_| Err(locked())).collect());
+        for (pending, answer) in group.into_iter().zip(answers) {
+            // A submitter that went away does not want the answer.
+            let _ = pending.reply.send(answer);
+        }
+    }
+
+    fn take_group(&self) -> Vec<Pending> {
+        let mut queue = self.queue();
+        let mut units = 0;
+        let fits = |pending: &&Pending| {
+            units += pending.units;
+            units <= MAX_COMMIT_UNITS
+        };
+        let count = queue.pending.iter().take_while(fits).count().max(1).min(queue.pending.len());
+        let group: Vec<Pending> = queue.pending.drain(..count).collect();
+        drop(queue);
+        self.room.add_permits(group.iter().map(|pending| pending.units as usize).sum());
+        group
+    }
+}
+
+/// One submit on its way, counted until it is answered or dropped.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl<'a> InFlight<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        InFlight(count)
+    }
+
+    fn is_alone(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 1
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Commits; a panic of the committer reaches the submitters as an error, and the thread goes on.
+fn attempt<C: Commit>(
+    committer: &mut C,
+    batches: &[&Batch],
+    patience: Patience,
+) -> Result<Vec<Answer>, Busy> {
+    catch_unwind(AssertUnwindSafe(|| committer.commit(batches, patience))).unwrap_or_else(|_| {
+        tracing::error!("a commit panicked");
+        Ok(batches.iter().map(|_| Err(lost())).collect())
+    })
+}
+
+fn units_of(write: &Write) -> u32 {
+    let body = match &write.change {
+        Change::Op(Op::Put(body) | Op::PutAt(body, _) | Op::Assign(body)) => Some(body),
+        Change::Join(record) => record.body.as_ref(),
+        Change::Replace { body, .. } => body.as_ref(),
+        Change::Op(Op::Add(_) | Op::Delete) | Change::Touch(_) | Change::Restamp | Change::Erase(_) => None,
+    };
+    let bytes = body.map_or(0, |body| body.as_bytes().len());
+    1 + u32::try_from(bytes / UNIT_BYTES).unwrap_or(MAX_QUEUED_UNITS)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lost() -> Error {
+    let message =
+        "the commit was interrupted by a bug in memlife: read the entries before writing them again";
+    Error::new(ErrorKind::Indeterminate, message)
+}
+
+fn locked() -> Error {
+    let message = "other processes kept the store locked for too long: try again, or end the one that hangs";
+    Error::new(ErrorKind::Locked, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Body, Compression, Content, ExpiryOrigin, Kind, ReclaimClass};
+    use crate::store::{Expiry, Guard, Placement, Reply};
+    use crate::{Encoding, Key, Timestamp};
+    use std::sync::mpsc;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<(usize, Patience, String)>>>);
+
+    impl Log {
+        fn sizes(&self) -> Vec<usize> {
+            lock(&self.0).iter().map(|(size, ..)| *size).collect()
+        }
+    }
+
+    struct Committer {
+        log: Log,
+        on_commit: Box<dyn FnMut(Patience) -> Result<(), Busy> + Send>,
+    }
+
+    impl Commit for Committer {
+        fn commit(&mut self, batches: &[&Batch], patience: Patience) -> Result<Vec<Answer>, Busy> {
+            (self.on_commit)(patience)?;
+            let thread = std::thread::current().name().unwrap_or_default().to_owned();
+            lock(&self.log.0).push((batches.len(), patience, thread));
+            Ok(batches
+                .iter()
+                .map(|batch| {
+                    Ok(batch.writes.iter().map(|_| Ok(Outcome::Unchanged { current: None })).collect())
+                })
+                .collect())
+        }
+    }
+
+    fn group(
+        log: &Log,
+        on_commit: impl FnMut(Patience) -> Result<(), Busy> + Send + 'static,
+    ) -> GroupCommit<Committer> {
+        let committer = Committer { log: log.clone(), on_commit: Box::new(on_commit) };
+        GroupCommit::new("test-writer", committer, Durability::Process)
+    }
+
+    fn batch(durability: Durability, body_bytes: usize) -> Batch {
+        let raw = vec![b'1'; body_bytes];
+        let body = Body::pack(Content::Value(Encoding::Bytes), &raw, Compression::NONE).unwrap();
+        let placement = Placement {
+            rule: "".into(),
+            kind: Kind::Lww,
+            class: ReclaimClass::Scheduled,
+            expiry: Expiry::Never,
+            origin: ExpiryOrigin::Rule,
+            rule_ttl: None,
+            compression: Compression::NONE,
+            max_siblings: 32,
+        };
+        let write = Write {
+            key: Key::new("a/b").unwrap(),
+            guard: Guard::Any,
+            change: Change::Op(Op::Put(body)),
+            placement: Arc::new(placement),
+            writer: None,
+            reply: Reply::Outcome,
+        };
+        Batch { now: Timestamp::from_ms(1), durability, token: None, writes: vec![write] }
+    }
+
+    #[tokio::test]
+    async fn a_lone_task_commits_on_its_own_thread() {
+        let log = Log::default();
+        let commits = group(&log, |_| Ok(()));
+        commits.submit(&batch(Durability::Process, 1)).await.unwrap();
+        let seen = lock(&log.0).clone();
+        assert_eq!(seen.len(), 1);
+        assert_eq!((seen[0].0, seen[0].1), (1, Patience::Never));
+        assert_ne!(seen[0].2, "test-writer");
+        assert!(lock(&commits.writer).thread.is_none(), "no thread was needed");
+    }
+
+    #[tokio::test]
+    async fn a_busy_store_and_a_disk_level_are_the_writer_threads() {
+        let log = Log::default();
+        let commits = group(&log, |patience| if patience == Patience::Never { Err(Busy) } else { Ok(()) });
+        commits.submit(&batch(Durability::Process, 1)).await.unwrap();
+        commits.submit(&batch(Durability::Disk, 1)).await.unwrap();
+        for (_, patience, thread) in lock(&log.0).iter() {
+            assert_eq!((*patience, thread.as_str()), (Patience::Wait, "test-writer"));
+        }
+    }
+
+    #[tokio::test]
+    async fn concurrent_tasks_share_commits() {
+        let log = Log::default();
+        let commits = Arc::new(group(&log, |_| {
+            // About what a small commit takes.
+            std::thread::sleep(std::time::Duration::from_micros(50));
+            Ok(())
+        }));
+        let tasks: Vec<_> = (0..64)
+            .map(|_| {
+                let commits = Arc::clone(&commits);
+                tokio::spawn(async move {
+                    for _ in 0..20 {
+                        commits.submit(&batch(Durability::Process, 1)).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let sizes = log.sizes();
+        assert_eq!(sizes.iter().sum::<usize>(), 64 * 20);
+        assert!(sizes.len() <= 64 * 20 / 4, "{} commits for 1,280 batches", sizes.len());
+    }
+
+    #[tokio::test]
+    async fn big_batches_are_split_over_commits_and_small_ones_still_fit() {
+        let log = Log::default();
+        let (go, gate) = mpsc::channel::<()>();
+        let commits = Arc::new(group(&log, move |_| {
+            gate.recv().unwrap();
+            Ok(())
+        }));
+        let mib = 1 << 20;
+        let tasks: Vec<_> = (0..40)
+            .map(|_| {
+                let commits = Arc::clone(&commits);
+                tokio::spawn(async move { commits.submit(&batch(Durability::Disk, mib)).await.unwrap() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        for _ in 0..40 {
+            let _ = go.send(());
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert!(log.sizes().iter().all(|size| *size <= 16), "{:?}", log.sizes());
+    }
+
+    #[tokio::test]
+    async fn a_panic_reaches_the_submitter_and_the_next_commit_works() {
+        let log = Log::default();
+        let mut first = true;
+        let commits = group(&log, move |_| {
+            assert!(!std::mem::take(&mut first), "the first commit fails");
+            Ok(())
+        });
+        for durability in [Durability::Disk, Durability::Process] {
+            let answer = commits.submit(&batch(durability, 1)).await;
+            match durability {
+                Durability::Disk => assert_eq!(answer.unwrap_err().kind(), ErrorKind::Indeterminate),
+                _ => assert_eq!(answer.unwrap().len(), 1),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_submitted_is_committed_though_nobody_waits() {
+        let log = Log::default();
+        let (go, gate) = mpsc::channel::<()>();
+        let commits = group(&log, move |_| {
+            gate.recv().unwrap();
+            Ok(())
+        });
+        {
+            let request = batch(Durability::Disk, 1);
+            let mut submit = Box::pin(commits.submit(&request));
+            poll_fn(|context| {
+                assert!(submit.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+        }
+        go.send(()).unwrap();
+        drop(commits);
+        assert_eq!(log.sizes(), [1]);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_stays_locked_says_so() {
+        let commits = group(&Log::default(), |_| Err(Busy));
+        let answer = commits.submit(&batch(Durability::Process, 1)).await;
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Locked);
+    }
+}

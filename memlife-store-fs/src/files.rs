@@ -1,0 +1,188 @@
+//! Records in files: how the index finds, puts and erases what its rows stand for.
+
+use crate::directory::Directory;
+use crate::document::{self, Author, Document};
+use crate::error::corrupt;
+use crate::name;
+use memlife_core::record::{Head, Record};
+use memlife_core::store::{Durability, Want};
+use memlife_core::{Error, ErrorKind, Key, Result};
+use memlife_store_sqlite::{Bodies, Home};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The living entries of users, one file each.
+///
+/// A tombstone has no file: its row holds it.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) directory: Arc<Directory>,
+    /// The most bytes of a body.
+    pub(crate) body_bytes: usize,
+    /// Whether files under the original's names may be left.
+    pub(crate) originals: AtomicBool,
+}
+
+impl Files {
+    /// The file of `key` under its own name or, where such are left, under the original's.
+    ///
+    /// # Errors
+    /// `Corrupt`, `TooLarge` or `Unsupported` when the file is there and cannot be taken for what it was.
+    pub(crate) fn read(&self, key: &Key) -> Result<Option<Document>> {
+        let own = name::of(key);
+        if let Some(document) = self.read_named(&own, key)? {
+            return Ok(Some(document));
+        }
+        let Some(old) = self.original_name(key, &own) else { return Ok(None) };
+        if let Some(document) = self.read_named(&old, key)? {
+            return Ok(Some(document));
+        }
+        // A writer may have moved the entry to its own name between the two looks.
+        self.read_named(&own, key)
+    }
+
+    /// The entry of `key`, if that is what the file `name` holds.
+    fn read_named(&self, name: &str, key: &Key) -> Result<Option<Document>> {
+        let limit = document::max_bytes(self.body_bytes);
+        let Some(text) = self.directory.read(name, limit).map_err(|error| error.on(key))? else {
+            return Ok(None);
+        };
+        match document::read(&text, self.body_bytes) {
+            Ok(document) if document.record.key == *key => Ok(Some(document)),
+            Ok(document) if belongs(name, &document) => Ok(None),
+            Ok(document) => {
+                let other = document.record.key;
+                Err(corrupt(format!("the file {name} holds the entry of {:?}", other.as_str())).on(key))
+            }
+            // Two keys may share an original's name: a damaged file concerns the one that it mentions.
+            Err(error) if name != name::of(key) && !mentions(&text, key) => {
+                tracing::warn!(name, %error, "an entry file cannot be read");
+                Ok(None)
+            }
+            Err(error) => Err(Error::new(error.kind(), format!("the file {name}: {}", error.message()))
+                .because(error)
+                .on(key)),
+        }
+    }
+
+    /// The original's name for `key`, where it is another than memlife's and such files may be left.
+    fn original_name(&self, key: &Key, own: &str) -> Option<String> {
+        if !self.originals.load(Ordering::Acquire) {
+            return None;
+        }
+        name::original(key).filter(|old| old != own)
+    }
+
+    /// Moves an entry of the original out of the way of `key`, whose name it has.
+    fn make_way(&self, own: &str, key: &Key) -> Result<()> {
+        if !self.originals.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let Some(text) = self.directory.read(own, document::max_bytes(self.body_bytes))? else {
+            return Ok(());
+        };
+        // What cannot be read was met by `load`, which refused the write.
+        let Ok(document) = document::read(&text, self.body_bytes) else { return Ok(()) };
+        if document.record.key != *key && belongs(own, &document) {
+            // Where that entry has a file of its own name by now, this is a leftover and may go.
+            self.directory.rename(own, &name::of(&document.record.key))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the file `name` unless it is another key's.
+    fn remove(&self, name: &str, key: &Key) -> Result<()> {
+        if self.originals.load(Ordering::Acquire) {
+            let text = self.directory.read(name, document::max_bytes(self.body_bytes))?;
+            let document = text.and_then(|text| document::read(&text, self.body_bytes).ok());
+            if document.is_none_or(|document| document.record.key != *key) {
+                return Ok(());
+            }
+        }
+        self.directory.remove(name).map(|_| ())
+    }
+
+    fn remove_all(&self, key: &Key) -> Result<()> {
+        let own = name::of(key);
+        // The older file first: after a crash between the two, nothing older comes back.
+        if let Some(old) = self.original_name(key, &own) {
+            self.remove(&old, key)?;
+        }
+        self.remove(&own, key)
+    }
+}
+
+impl Bodies for Files {
+    fn load(&self, key: &Key, row: Option<Record>, want: Want) -> Result<Option<Record>> {
+        let Some(document) = self.read(key)? else {
+            return Ok(row.filter(|row| !row.head.alive));
+        };
+        let author = document.author;
+        let file = match want {
+            Want::Whole => document.record,
+            Want::Head => document.record.without_body(),
+        };
+        let Some(row) = row else { return Ok(Some(file)) };
+        let row_stands = if row.head.alive {
+            agree(&row.head, &file.head, author)
+        } else {
+            // The file is a put that a crash kept from its row, or the rest of what was deleted.
+            match author {
+                Author::Memlife => file.head.seq <= row.head.seq,
+                Author::Original => file.head.stamp <= row.head.stamp,
+            }
+        };
+        match (row_stands, row.head.alive) {
+            (true, true) => Ok(Some(Record { head: row.head, ..file })),
+            (true, false) => Ok(Some(row)),
+            (false, _) => Ok(Some(file)),
+        }
+    }
+
+    fn put(&self, record: &Record, durability: Durability) -> Result<Home> {
+        let key = &record.key;
+        if !record.head.alive {
+            self.remove_all(key).map_err(|error| error.on(key))?;
+            return Ok(Home::Row);
+        }
+        let text = document::write(record)?;
+        if text.len() > document::max_bytes(self.body_bytes) {
+            return Err(Error::new(ErrorKind::TooLarge, "the entry's file would be too large").on(key));
+        }
+        let own = name::of(key);
+        let put = self.make_way(&own, key).and_then(|()| {
+            self.directory.publish(&own, &text, durability >= Durability::Disk)?;
+            self.original_name(key, &own).map_or(Ok(()), |old| self.remove(&old, key))
+        });
+        put.map(|()| Home::Outside).map_err(|error| error.on(key))
+    }
+
+    fn erase(&self, key: &Key, _durability: Durability) -> Result<()> {
+        self.remove_all(key).map_err(|error| error.on(key))
+    }
+
+    fn settle(&self, durability: Durability) -> Result<()> {
+        if durability >= Durability::Disk { self.directory.sync() } else { Ok(()) }
+    }
+}
+
+/// Whether `name` is one of the names under which the document's entry may be found.
+pub(crate) fn belongs(name: &str, document: &Document) -> bool {
+    let key = &document.record.key;
+    name == name::of(key)
+        || (document.author == Author::Original && name::original(key).is_some_and(|old| old == name))
+}
+
+/// Whether a living row stands for the file; the number of the last change may differ, its effects may not.
+pub(crate) fn agree(row: &Head, file: &Head, author: Author) -> bool {
+    match author {
+        Author::Memlife => *row == Head { seq: row.seq, ..file.clone() },
+        Author::Original => *row == Head { seq: row.seq, version: row.version, ..file.clone() },
+    }
+}
+
+/// Whether a damaged file still names `key`.
+fn mentions(text: &[u8], key: &Key) -> bool {
+    let Ok(quoted) = serde_json::to_string(key) else { return false };
+    text.windows(quoted.len()).any(|window| window == quoted.as_bytes())
+}

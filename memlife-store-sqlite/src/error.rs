@@ -1,0 +1,92 @@
+use memlife_core::{Error, ErrorKind};
+use rusqlite::ffi;
+use std::io;
+use std::path::Path;
+
+/// What an error of SQLite means for the transaction it happened in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Somebody else holds the lock.
+    Busy,
+    /// No space is left.
+    Full,
+    /// Reading or writing the file failed.
+    Io,
+    /// The file holds what SQLite did not write.
+    Corrupt,
+    /// The file or its place may not be written.
+    ReadOnly,
+    /// Anything else: a bug.
+    Other,
+}
+
+impl Fault {
+    pub(crate) fn of(error: &rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(failure, _) = error else { return Fault::Other };
+        match failure.extended_code {
+            // The shared-memory file could not grow: nothing of the database was written yet.
+            ffi::SQLITE_IOERR_SHMSIZE => Fault::Full,
+            code => match code & 0xff {
+                ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => Fault::Busy,
+                ffi::SQLITE_FULL => Fault::Full,
+                ffi::SQLITE_IOERR => Fault::Io,
+                ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => Fault::Corrupt,
+                ffi::SQLITE_READONLY | ffi::SQLITE_CANTOPEN | ffi::SQLITE_PERM | ffi::SQLITE_AUTH => {
+                    Fault::ReadOnly
+                }
+                _ => Fault::Other,
+            },
+        }
+    }
+}
+
+/// An error of SQLite, in terms of what the caller can do.
+pub(crate) fn from_sqlite(error: rusqlite::Error) -> Error {
+    let (kind, message) = match Fault::of(&error) {
+        Fault::Busy => (
+            ErrorKind::Locked,
+            "other processes kept the store locked for too long: try again, or end the one that hangs",
+        ),
+        Fault::Full => return full(),
+        Fault::Io => (ErrorKind::Unavailable, "reading or writing the store's file failed: check the disk"),
+        Fault::Corrupt => (
+            ErrorKind::Corrupt,
+            "the store's file is damaged: run `memlife verify --repair`, or restore a backup",
+        ),
+        Fault::ReadOnly => (
+            ErrorKind::Unavailable,
+            "the store's file cannot be opened or written: check that it is still there and its permissions",
+        ),
+        Fault::Other => (ErrorKind::Internal, "SQLite refused a statement: report this as a bug"),
+    };
+    Error::new(kind, message).because(error)
+}
+
+pub(crate) fn full() -> Error {
+    let message = "the disk is full: free some space; deletes and sweeps still run, and writing resumes by itself";
+    Error::new(ErrorKind::Full, message)
+}
+
+pub(crate) fn read_only() -> Error {
+    let message = "the store was opened read-only: check the permissions of the file and its folder";
+    Error::new(ErrorKind::Unavailable, message)
+}
+
+pub(crate) fn poisoned(reason: &str) -> Error {
+    let message =
+        format!("an earlier write failed ({reason}): reads go on; open the store anew to write again");
+    Error::new(ErrorKind::Poisoned, message)
+}
+
+pub(crate) fn corrupt(message: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+}
+
+/// An error of the file system at `path`.
+pub(crate) fn at_path(path: &Path, what: &str, error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, format!("{what} {}: {error}", path.display())).because(error)
+}

@@ -1,0 +1,32 @@
+use crate::error::at_path;
+use memlife_core::Result;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Tells the file at `path` from a copy of it, on this machine or another.
+///
+/// A copy that kept its replica id would mint the same dots as the original, and neither would notice.
+pub(crate) fn fingerprint(path: &Path) -> Result<i64> {
+    let metadata = std::fs::metadata(path).map_err(|error| at_path(path, "cannot look at", error))?;
+    // Not the device number: it changes when disks are found in another order.
+    let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let machine = std::fs::read("/etc/machine-id").unwrap_or_default();
+    let mut hasher = Xxh3::new();
+    hasher.update(&metadata.ino().to_le_bytes());
+    hasher.update(&born.as_nanos().to_le_bytes());
+    hasher.update(machine.trim_ascii());
+    Ok(hasher.digest().cast_signed())
+}
+
+/// A random number that is not 0.
+pub(crate) fn random() -> Result<u64> {
+    match getrandom::u64() {
+        Ok(number) => Ok(number.max(1)),
+        Err(error) => {
+            let message = "the system has no randomness to give";
+            Err(memlife_core::Error::new(memlife_core::ErrorKind::Unavailable, message).because(error))
+        }
+    }
+}

@@ -1,0 +1,169 @@
+use memlife_core::policy::PolicyFile;
+use memlife_core::store::Durability;
+use memlife_core::{
+    Clock, EngineLimits, Error, ErrorKind, InMemoryStore, Memory, Policy, Resolver, Result, Store,
+};
+use std::sync::Arc;
+
+/// How to open a store.
+#[derive(Clone, Default)]
+pub struct OpenOptions {
+    policy: Option<Arc<dyn Policy>>,
+    clock: Option<Arc<dyn Clock>>,
+    writer: Option<Arc<str>>,
+    limits: EngineLimits,
+    durability: Durability,
+    stay: Stay,
+    resolvers: Vec<Arc<dyn Resolver>>,
+}
+
+/// How long the program means to keep the store open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stay {
+    /// For long: closing tidies up after itself.
+    #[default]
+    Long,
+    /// For one command: closing leaves tidying to others, so that it is quick.
+    Brief,
+}
+
+impl OpenOptions {
+    /// The built-in rules, the machine's clock, the `process` level of durability.
+    pub fn new() -> Self {
+        OpenOptions::default()
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(self, policy: Arc<dyn Policy>) -> Self {
+        OpenOptions { policy: Some(policy), ..self }
+    }
+
+    /// The policy of a parsed policy file.
+    #[must_use]
+    pub fn policy_file(self, file: &PolicyFile) -> Self {
+        self.policy(Arc::new(file.rules.clone()))
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        OpenOptions { clock: Some(clock), ..self }
+    }
+
+    /// Names the writer of every write that does not name its own.
+    #[must_use]
+    pub fn writer(self, writer: impl Into<Arc<str>>) -> Self {
+        OpenOptions { writer: Some(writer.into()), ..self }
+    }
+
+    /// Limits.
+    #[must_use]
+    pub fn limits(self, limits: EngineLimits) -> Self {
+        OpenOptions { limits, ..self }
+    }
+
+    /// What an acknowledged write survives.
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        OpenOptions { durability, ..self }
+    }
+
+    /// How long the program means to keep the store open.
+    #[must_use]
+    pub fn stay(self, stay: Stay) -> Self {
+        OpenOptions { stay, ..self }
+    }
+
+    /// Registers a conflict strategy of the program's own.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolvers.push(resolver);
+        self
+    }
+
+    pub(crate) fn assemble(self, url: &str) -> Result<Memory> {
+        let store = open_store(url, &self)?;
+        let mut builder = Memory::builder(store).limits(self.limits);
+        if let Some(policy) = self.policy {
+            builder = builder.policy(policy);
+        }
+        if let Some(clock) = self.clock {
+            builder = builder.clock(clock);
+        }
+        if let Some(writer) = self.writer {
+            builder = builder.writer(writer);
+        }
+        self.resolvers.into_iter().fold(builder, memlife_core::Builder::resolver).build()
+    }
+}
+
+/// Opens the store at `url` with the built-in rules, and creates it where there is none.
+///
+/// # Errors
+/// `Invalid` for what is no URL of a store, `Unsupported` for a store this build has no feature for, and the store's
+/// own, such as `Corrupt` for a file that is something else.
+pub async fn open(url: &str) -> Result<Memory> {
+    open_with(url, OpenOptions::new()).await
+}
+
+/// As [`open`], with options.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(url: &str, options: OpenOptions) -> Result<Memory> {
+    options.assemble(url)
+}
+
+/// Opens the store at `url` without an engine around it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_store(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    let Some((scheme, place)) = url.split_once(':') else {
+        let message = format!("{url:?} is not the URL of a store: write one such as sqlite:PATH or fs:DIR");
+        return Err(Error::new(ErrorKind::Invalid, message).during("open"));
+    };
+    match scheme {
+        "memory" if place.is_empty() => Ok(Arc::new(InMemoryStore::new()?)),
+        "sqlite" => open_sqlite(place, options),
+        "fs" => open_fs(place, options),
+        _ => {
+            let message = format!("no store has the scheme {scheme:?}: use sqlite:PATH, fs:DIR or memory:");
+            Err(Error::new(ErrorKind::Unsupported, message).during("open"))
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn open_sqlite(path: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    use memlife_store_sqlite::{SqliteConfig, SqliteStore};
+    let config = SqliteConfig::new(path)
+        .durability(options.durability)
+        .checkpoint_on_close(options.stay == Stay::Long);
+    Ok(Arc::new(SqliteStore::open(config).map_err(|error| error.during("open"))?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_sqlite(_path: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    Err(left_out("sqlite"))
+}
+
+#[cfg(feature = "fs")]
+fn open_fs(directory: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    use memlife_store_fs::{FsConfig, FsStore};
+    let config =
+        FsConfig::new(directory).durability(options.durability).checkpoint_on_close(options.stay == Stay::Long);
+    Ok(Arc::new(FsStore::open(config).map_err(|error| error.during("open"))?))
+}
+
+#[cfg(not(feature = "fs"))]
+fn open_fs(_directory: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    Err(left_out("fs"))
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "fs")))]
+fn left_out(feature: &str) -> Error {
+    let message = format!("this build has no {feature} store: build it with the cargo feature `{feature}`");
+    Error::new(ErrorKind::Unsupported, message).during("open")
+}
