@@ -49,11 +49,6 @@ impl Directory {
         Ok(Directory { path: path.to_owned(), entries, own, staging, lacks_openat2: AtomicBool::new(false) })
     }
 
-    /// The path it was opened by.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// What to tell the user about owner and permissions.
     pub(crate) fn warnings(&self) -> Result<Vec<Warning>> {
         let stat =
@@ -168,13 +163,14 @@ impl Directory {
         Names::of(self.entries.as_fd())
     }
 
+    /// Whether there is a file `name`, of whatever sort.
+    pub(crate) fn has(&self, name: &str) -> Result<bool> {
+        exists(self.entries.as_fd(), name)
+    }
+
     /// Whether the marker `name` of memlife's own is set.
     pub(crate) fn has_marker(&self, name: &str) -> Result<bool> {
-        match fs::statat(&self.own, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(of_call("looking for a marker", errno)),
-        }
+        exists(self.own.as_fd(), name)
     }
 
     /// Sets or clears the marker `name`.
@@ -189,6 +185,17 @@ impl Directory {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(of_call("setting a marker", errno)),
         }
+    }
+
+    /// Sets the marker `name`, and clears all others that begin with `kind`.
+    pub(crate) fn replace_marker(&self, kind: &str, name: &str) -> Result<()> {
+        for other in Names::of(self.own.as_fd())? {
+            let other = other?;
+            if other.starts_with(kind) && other != name {
+                self.set_marker(&other, false)?;
+            }
+        }
+        self.set_marker(name, true)
     }
 }
 
@@ -246,6 +253,14 @@ pub(crate) fn write_whole(file: BorrowedFd<'_>, content: &[u8]) -> Result<(), Er
         }
     }
     Ok(())
+}
+
+fn exists(directory: BorrowedFd<'_>, name: &str) -> Result<bool> {
+    match fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(false),
+        Err(errno) => Err(of_call(&format!("looking for the file {name}"), errno)),
+    }
 }
 
 /// Moves a file unless the new name is taken.

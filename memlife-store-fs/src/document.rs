@@ -190,6 +190,20 @@ pub(crate) fn write(record: &Record) -> Result<Vec<u8>> {
     Ok(text.into_bytes())
 }
 
+/// The key that a damaged file still begins with.
+pub(crate) fn mentioned_key(text: &[u8]) -> Option<Key> {
+    let rest = text.strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"key\"")?;
+    let rest = rest.trim_ascii_start().strip_prefix(b":")?;
+    let key = serde_json::Deserializer::from_slice(rest).into_iter::<String>().next()?.ok()?;
+    Key::new(&key).ok()
+}
+
+/// Whether a damaged file has a part that only entry files have, or nothing at all, as after a power cut.
+pub(crate) fn has_remains(text: &[u8]) -> bool {
+    let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    text.iter().all(|&byte| byte == 0) || has(b"\"conflict_values\": [") || has(b"\"memlife\": {")
+}
+
 /// The most bytes of a file whose body has `body_bytes`: a state stands in it twice, once to be read by people.
 pub(crate) fn max_bytes(body_bytes: usize) -> usize {
     let base64 = body_bytes.saturating_add(FRAME_BYTES).div_ceil(3).saturating_mul(4);

@@ -8,7 +8,6 @@ use memlife_core::record::{Head, Record};
 use memlife_core::store::{Durability, Want};
 use memlife_core::{Error, ErrorKind, Key, Result};
 use memlife_store_sqlite::{Bodies, Home};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The living entries of users, one file each.
@@ -16,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A tombstone has no file: its row holds it.
 #[derive(Debug)]
 pub(crate) struct Files {
-    pub(crate) directory: Arc<Directory>,
+    pub(crate) directory: Directory,
     /// The most bytes of a body.
     pub(crate) body_bytes: usize,
     /// Whether files under the original's names may be left.
@@ -24,6 +23,11 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    pub(crate) fn new(directory: Directory, body_bytes: usize) -> Self {
+        // Until it is known better.
+        Files { directory, body_bytes, originals: AtomicBool::new(true) }
+    }
+
     /// The file of `key` under its own name or, where such are left, under the original's.
     ///
     /// # Errors
@@ -102,6 +106,15 @@ impl Files {
         self.directory.remove(name).map(|_| ())
     }
 
+    /// Removes the file under the original's name where memlife's own has taken its place.
+    fn remove_leftover(&self, key: &Key) -> Result<()> {
+        let own = name::of(key);
+        match self.original_name(key, &own) {
+            Some(old) if self.directory.has(&own)? => self.remove(&old, key),
+            _ => Ok(()),
+        }
+    }
+
     fn remove_all(&self, key: &Key) -> Result<()> {
         let own = name::of(key);
         // The older file first: after a crash between the two, nothing older comes back.
@@ -139,11 +152,28 @@ impl Bodies for Files {
         }
     }
 
+    fn meet(&self, key: &Key, row: Option<Record>, want: Want) -> Result<Option<Record>> {
+        let there = self.load(key, row, want)?;
+        match &there {
+            // Older than the tombstone in the row, or it would have been the truth.
+            Some(record) if !record.head.alive => self.remove_all(key)?,
+            Some(_) => self.remove_leftover(key)?,
+            None => {}
+        }
+        Ok(there)
+    }
+
     fn put(&self, record: &Record, durability: Durability) -> Result<Home> {
         let key = &record.key;
         if !record.head.alive {
             self.remove_all(key).map_err(|error| error.on(key))?;
             return Ok(Home::Row);
+        }
+        let body_bytes = record.body.as_ref().map_or(0, |body| body.as_bytes().len());
+        if body_bytes > self.body_bytes {
+            let message =
+                format!("the entry has {body_bytes} bytes; at most {} are allowed", self.body_bytes);
+            return Err(Error::new(ErrorKind::TooLarge, message).on(key));
         }
         let text = document::write(record)?;
         if text.len() > document::max_bytes(self.body_bytes) {

@@ -24,6 +24,15 @@ pub trait Bodies: fmt::Debug + Send + Sync + 'static {
     /// `Corrupt` when what is there cannot be read; the write that met it fails.
     fn load(&self, key: &Key, row: Option<Record>, want: Want) -> Result<Option<Record>>;
 
+    /// Does what [`Bodies::load`] does, inside a write transaction, where it may also clear away what a crash left
+    /// beside the truth.
+    ///
+    /// # Errors
+    /// As [`Bodies::load`].
+    fn meet(&self, key: &Key, row: Option<Record>, want: Want) -> Result<Option<Record>> {
+        self.load(key, row, want)
+    }
+
     /// Puts `record` in place of what is there, with the durability asked for; called before the commit.
     ///
     /// # Errors

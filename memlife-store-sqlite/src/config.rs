@@ -1,4 +1,4 @@
-use memlife_core::store::Durability;
+use memlife_core::store::{Durability, Limits};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct SqliteConfig {
     pub reserve_bytes: u64,
     /// The most connections that read at once, at least 1; further readers wait for microseconds.
     pub readers: usize,
+    /// Limits.
+    pub limits: Limits,
 }
 
 impl SqliteConfig {
@@ -40,6 +42,7 @@ impl SqliteConfig {
             busy_timeout: Duration::from_secs(60),
             reserve_bytes: 1 << 20,
             readers: 4,
+            limits: Limits::default(),
         }
     }
 
@@ -75,6 +78,13 @@ impl SqliteConfig {
     #[must_use]
     pub fn reserve_bytes(mut self, bytes: u64) -> Self {
         self.reserve_bytes = bytes;
+        self
+    }
+
+    /// Sets the limits; bodies above the default are refused all the same.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

@@ -63,7 +63,8 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> Error {
 }
 
 pub(crate) fn full() -> Error {
-    let message = "the disk is full: free some space; deletes and sweeps still run, and writing resumes by itself";
+    let message =
+        "the disk is full: free some space; deletes and sweeps still run, and writing resumes by itself";
     Error::new(ErrorKind::Full, message)
 }
 

@@ -1,5 +1,5 @@
 use crate::error::at_path;
-use memlife_core::Result;
+use memlife_core::{Error, ErrorKind, Result};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -22,11 +22,8 @@ pub(crate) fn fingerprint(path: &Path) -> Result<i64> {
 
 /// A random number that is not 0.
 pub(crate) fn random() -> Result<u64> {
-    match getrandom::u64() {
-        Ok(number) => Ok(number.max(1)),
-        Err(error) => {
-            let message = "the system has no randomness to give";
-            Err(memlife_core::Error::new(memlife_core::ErrorKind::Unavailable, message).because(error))
-        }
-    }
+    getrandom::u64().map(|number| number.max(1)).map_err(|error| {
+        let message = format!("the system has no randomness to give: {error}");
+        Error::new(ErrorKind::Unavailable, message)
+    })
 }

@@ -133,7 +133,9 @@ fn unreadable(error: rusqlite::Error, path: &Path) -> Error {
     let path = path.display();
     let message = match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => {
-            format!("{path} is no memlife store, or its first page is damaged: check the path, or restore a backup")
+            format!(
+                "{path} is no memlife store, or its first page is damaged: check the path, or restore a backup"
+            )
         }
         Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
             format!("{path} is cut off or damaged: restore a backup")

@@ -4,7 +4,7 @@
 //! uncompressed; its methods change one thing each.
 
 use memlife_core::record::{Body, Compression, ExpiryOrigin, Kind, ReclaimClass, Record};
-use memlife_core::store::{Cause, Change, Expiry, Guard, Locator, Op, Placement, Reply, Retouch, Write};
+use memlife_core::store::{Anchor, Cause, Change, Expiry, Guard, Locator, Op, Placement, Reply, Retouch, Write};
 use memlife_core::{Key, Timestamp, Ttl, Value};
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ pub fn restamp(key: &str) -> Draft {
 /// Puts a state that was computed elsewhere; `None` leaves a tombstone.
 pub fn replace(key: &str, kind: Kind, body: Option<Body>) -> Draft {
     let siblings = u32::from(body.is_some());
-    Draft::new(key, Change::Replace { kind, body, siblings })
+    Draft::new(key, Change::Replace { kind, body, siblings, stamp: None })
 }
 
 /// Merges a record from elsewhere.
@@ -106,6 +106,7 @@ impl Draft {
             expiry: Expiry::Never,
             origin: ExpiryOrigin::Rule,
             rule_ttl: None,
+            anchor: Default::default(),
             compression: Compression::NONE,
             max_siblings: 32,
         };
@@ -182,6 +183,12 @@ impl Draft {
         self.placement.rule_ttl = Some(ttl(ms));
         self.placement.expiry = Expiry::After(ttl(ms));
         self.placement.origin = ExpiryOrigin::Rule;
+        self
+    }
+
+    /// By a rule that counts its TTL from here.
+    pub fn anchor(mut self, anchor: Anchor) -> Self {
+        self.placement.anchor = anchor;
         self
     }
 

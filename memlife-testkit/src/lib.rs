@@ -1,6 +1,7 @@
 //! What the author of a memlife store needs to show that it keeps the contract of [`Store`].
 //!
 //! * [`conformance!`] expands into one named test per behaviour of the contract.
+//! * [`engine_behaviours!`] does the same for what users rely on, through the engine.
 //! * [`model::check`] runs random operations against a store and against [`InMemoryStore`], and shrinks.
 //! * [`crash::Torture`] kills processes that write, opens the store again and compares.
 //! * [`FaultStore`] fails a chosen call, to test what is built on stores.
@@ -8,12 +9,7 @@
 //! A store is given as a [`Subject`]: one place that can be opened again and again.
 //!
 //! ```
-//! use memlife_core::{InMemoryStore, ReplicaId, Store};
-//! use std::sync::Arc;
-//!
-//! memlife_testkit::conformance!(memory, || async {
-//!     memlife_testkit::SharedStore::new(Arc::new(InMemoryStore::with_replica(ReplicaId(1))))
-//! });
+//! memlife_testkit::conformance!(memory, || async { memlife_testkit::InMemorySubject::new() });
 //! # fn main() {}
 //! ```
 //!
@@ -24,6 +20,7 @@
 pub mod conformance;
 pub mod crash;
 pub mod draft;
+pub mod engine;
 pub mod model;
 
 mod fault;
@@ -33,4 +30,4 @@ mod subject;
 pub use draft::Draft;
 pub use fault::{Fault, FaultStore, Method, Moment};
 pub use session::{Applied, START, Session};
-pub use subject::{SharedStore, Subject};
+pub use subject::{InMemorySubject, Subject};

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
-use memlife_core::Store;
 use memlife_core::store::Limits;
+use memlife_core::{InMemoryStore, Store};
 use std::sync::Arc;
 
 /// One place where a store is, fresh for each test; what it needs lives as long as the subject.
@@ -24,23 +24,37 @@ pub trait Subject: Send + Sync {
     }
 }
 
-/// A store that exists in this process only: every opening gives the same handle.
-pub struct SharedStore(Arc<dyn Store>);
+/// A fresh store in memory: every opening gives the same handle.
+pub struct InMemorySubject(Arc<InMemoryStore>);
 
-impl SharedStore {
-    /// A subject around `store`.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        SharedStore(store)
+impl InMemorySubject {
+    /// An empty store of a replica drawn at random.
+    pub fn new() -> Self {
+        InMemorySubject(Arc::new(InMemoryStore::new().unwrap()))
+    }
+}
+
+impl Default for InMemorySubject {
+    fn default() -> Self {
+        InMemorySubject::new()
     }
 }
 
 #[async_trait]
-impl Subject for SharedStore {
+impl Subject for InMemorySubject {
     async fn open(&self) -> Arc<dyn Store> {
         self.0.clone()
     }
 
     fn persistent(&self) -> bool {
         false
+    }
+
+    async fn open_limited(&self, limits: Limits) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(InMemoryStore::with_replica(self.0.info().replica).with_limits(limits)))
+    }
+
+    fn limitable(&self) -> bool {
+        true
     }
 }

@@ -193,9 +193,10 @@ impl Inner {
 
     pub fn batch(&self, writes: Vec<Write>, durability: Option<Durability>) -> Batch {
         let number = self.batches.fetch_add(1, Ordering::Relaxed);
+        let level = self.store.info().durability;
         Batch {
             now: self.now(Timestamp::EPOCH),
-            durability: durability.unwrap_or(self.store.info().durability),
+            durability: durability.map_or(level, |asked| asked.max(level)),
             token: Some(Token { session: self.session, number }),
             writes,
         }

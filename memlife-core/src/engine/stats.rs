@@ -79,8 +79,11 @@ impl Memory {
             Ok(Count { at_least: count.at_least.saturating_sub(stats.expired.at_least), ..count })
         };
         const HOUR: u64 = 3_600_000;
-        stats.expiring =
-            Expiring { hour: ahead(HOUR).await?, day: ahead(24 * HOUR).await?, week: ahead(168 * HOUR).await? };
+        stats.expiring = Expiring {
+            hour: ahead(HOUR).await?,
+            day: ahead(24 * HOUR).await?,
+            week: ahead(168 * HOUR).await?,
+        };
         let applied = self.applied_policy().await?;
         stats.policy_pending = applied.is_some_and(|applied| applied != self.inner.policy.fingerprint());
         Ok(stats)
@@ -116,7 +119,9 @@ impl Memory {
     /// How many entries are expired at `until`; takes them off the groups of `stats`.
     async fn count_due(&self, until: Timestamp, mut stats: Option<&mut Stats>) -> Result<Count> {
         let mut count = Count::default();
-        for class in [ReclaimClass::Lazy, ReclaimClass::Scheduled, ReclaimClass::Manual, ReclaimClass::Unjudged] {
+        for class in
+            [ReclaimClass::Lazy, ReclaimClass::Scheduled, ReclaimClass::Manual, ReclaimClass::Unjudged]
+        {
             let mut after = None;
             loop {
                 if count.at_least >= MAX_DUE {
@@ -142,10 +147,9 @@ impl Memory {
         let fetched = self.inner.store.get(keys, Want::Head).await?;
         for record in fetched.slots.into_iter().flatten().filter(|record| record.head.alive) {
             let tally = Tally::of(&record.head);
-            for group in [
-                stats.rules.get_mut(&*record.head.rule),
-                stats.namespaces.get_mut(record.key.namespace()),
-            ] {
+            for group in
+                [stats.rules.get_mut(&*record.head.rule), stats.namespaces.get_mut(record.key.namespace())]
+            {
                 group.into_iter().for_each(|sum| sum.subtract(tally));
             }
         }

@@ -248,8 +248,9 @@ impl Importer {
             return Ok(Plan::Expired);
         }
         let newest = SiblingLine { value: line.value, encoding: line.encoding, writer: line.writer };
-        let held =
-            |value: &Value| there.is_some_and(|entry| entry.values.iter().any(|held| held.value == *value));
+        let held = |value: &Value| {
+            there.is_some_and(|entry| entry.values.iter().any(|held| says_the_same(&held.value, value)))
+        };
         let mut writes = Vec::new();
         for sibling in line.siblings.into_iter().rev().chain([newest]) {
             let value = decode(&sibling)?;
@@ -276,20 +277,42 @@ enum Plan {
 fn encode(value: &Value) -> Result<(Box<RawValue>, Option<String>)> {
     let corrupt = |error| Error::new(ErrorKind::Corrupt, "a stored JSON value is not JSON").because(error);
     match value.encoding {
-        // A line has to stay one line, so the text is written anew without its white space.
+        // A line has to stay one line.
         Encoding::Json => {
-            let text: Box<RawValue> = serde_json::from_slice(&value.bytes).map_err(corrupt)?;
-            if !text.get().contains(['\n', '\r']) {
-                return Ok((text, None));
-            }
-            let parsed: serde_json::Value = serde_json::from_str(text.get()).map_err(corrupt)?;
-            Ok((serde_json::value::to_raw_value(&parsed).map_err(corrupt)?, None))
+            let text = std::str::from_utf8(&value.bytes).map_err(|error| {
+                Error::new(ErrorKind::Corrupt, "a stored JSON value is not UTF-8").because(error)
+            })?;
+            Ok((RawValue::from_string(minified(text)).map_err(corrupt)?, None))
         }
         Encoding::Bytes => {
             let text = serde_json::value::to_raw_value(&BASE64.encode(&value.bytes)).map_err(corrupt)?;
             Ok((text, Some("base64".to_owned())))
         }
     }
+}
+
+/// The JSON text without the white space between its tokens; numbers and strings stay to the byte.
+fn minified(text: &str) -> String {
+    let mut in_string = false;
+    let mut escaped = false;
+    let keeps = |c: &char| {
+        let is_token = in_string || !c.is_ascii_whitespace();
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        is_token
+    };
+    text.chars().filter(keeps).collect()
+}
+
+/// Whether two values say the same, white space aside.
+fn says_the_same(one: &Value, other: &Value) -> bool {
+    let text = |value: &Value| std::str::from_utf8(&value.bytes).map(minified);
+    one == other
+        || (one.encoding == Encoding::Json && other.encoding == Encoding::Json && text(one) == text(other))
 }
 
 fn decode(line: &SiblingLine) -> Result<Value> {

@@ -68,6 +68,7 @@ impl Memory {
     /// As [`Memory::put`].
     pub async fn put_value(&self, key: impl IntoKey, value: Value, options: PutOptions) -> Result<Written> {
         let key = key.into_key()?;
+        self.check_durability(options.durability).map_err(|error| error.during("put").on(&key))?;
         let (write, clamped) =
             self.put_write(&key, &value, &options).map_err(|error| error.during("put").on(&key))?;
         let outcome = self.submit(write, options.durability).await;
@@ -103,6 +104,18 @@ impl Memory {
             reply,
         };
         Ok((write, clamped))
+    }
+
+    fn check_durability(&self, asked: Option<Durability>) -> Result<()> {
+        let most = self.inner.store.info().max_durability;
+        match asked {
+            Some(asked) if asked > most => {
+                let message =
+                    format!("this store gives at most the durability {most}, and {asked} was asked for");
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_size(&self, value: &Value) -> Result<()> {

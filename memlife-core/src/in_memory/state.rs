@@ -97,13 +97,19 @@ impl State {
     }
 
     pub fn scan(&self, query: &Scan) -> Page {
-        let limit = query.limit.max(1);
-        let mut records: Vec<Result<Record>> =
-            self.selected(query).take(limit + 1).map(|slot| Ok(shown(&slot.record, query.want))).collect();
-        let has_more = records.len() > limit;
-        records.truncate(limit);
-        let last = records.last().and_then(|record| record.as_ref().ok()).map(|record| record.key.clone());
-        Page { next: last.filter(|_| has_more), records, clock: self.ledger.clock.at }
+        let mut selected = self.selected(query).peekable();
+        let (mut records, mut last, mut bytes) = (Vec::new(), None, 0);
+        while records.len() < query.limit.max(1)
+            && (query.bytes == 0 || bytes <= query.bytes)
+            && let Some(slot) = selected.next()
+        {
+            let record = shown(&slot.record, query.want);
+            bytes += record.body.as_ref().map_or(0, |body| body.as_bytes().len());
+            last = Some(record.key.clone());
+            records.push(Ok(record));
+        }
+        let next = last.filter(|_| selected.peek().is_some());
+        Page { records, next, clock: self.ledger.clock.at }
     }
 
     /// The slots that a scan asks for, in key order. Between `a/b` and `a/b/` stand keys such as `a/b-x`, so

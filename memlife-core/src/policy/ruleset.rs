@@ -84,7 +84,8 @@ impl RuleSet {
     pub(super) fn from_placed(source: &str, rules: Vec<Placed>, mut default: Placed) -> Self {
         default.rule.pattern = Pattern::of_default();
         let order = by_precedence(&rules);
-        let fingerprint = fingerprint(order.iter().map(|&at| &rules[at].rule).chain([&default.rule]));
+        let canonical = canonical_order(&rules, &order);
+        let fingerprint = fingerprint(canonical.iter().map(|&at| &rules[at].rule).chain([&default.rule]));
         let refreshes = |placed: &Placed| placed.rule.refresh == Refresh::OnRead;
         RuleSet {
             source: source.into(),
@@ -165,6 +166,21 @@ fn by_precedence(rules: &[Placed]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rules.len()).collect();
     order.sort_by_key(|&at| std::cmp::Reverse(precedence(rules, at)));
     order
+}
+
+/// `order` without what is chance in it: rules that are equally specific and begin with different segments share no
+/// key, so which of them comes first makes no difference.
+fn canonical_order(rules: &[Placed], order: &[usize]) -> Vec<usize> {
+    let pattern = |at: usize| &rules[at].rule.pattern;
+    let mut canonical = order.to_vec();
+    for tie in
+        canonical.chunk_by_mut(|&one, &other| pattern(one).specificity() == pattern(other).specificity())
+    {
+        if tie.iter().all(|&at| pattern(at).literal_prefix().is_some()) {
+            tie.sort_by_key(|&at| pattern(at).literal_prefix().map(first_segment));
+        }
+    }
+    canonical
 }
 
 /// Of two rules that match a key, the one with the greater precedence wins.

@@ -1,9 +1,10 @@
 //! Records from elsewhere: merged, never lost, and quiet when they bring nothing.
 
-use crate::draft::{add, delete, join, put};
+use crate::draft::{add, delete, join, put, touch, ttl};
 use crate::{START, Session, Subject};
 use memlife_core::record::{ReclaimClass, Record};
-use memlife_core::store::Cause;
+use memlife_core::resolver::MAX_NATIVE_STATE_BYTES;
+use memlife_core::store::{Cause, Retouch};
 use memlife_core::{ErrorKind, Hlc, InMemoryStore, MAX_DRIFT_MS, ReplicaId, Stamp};
 use std::sync::Arc;
 
@@ -140,6 +141,38 @@ pub async fn a_join_moves_the_clock(subject: &dyn Subject) {
     assert_eq!(s.value("a").await.as_deref(), Some("2"));
 }
 
+/// A state that is too large to be joined under a lock is handed out whole instead.
+pub async fn a_large_state_is_left_to_the_engine(subject: &dyn Subject) {
+    let (s, there) = (Session::open(subject).await, elsewhere());
+    s.apply(put("m", "1").multi_value()).await;
+    let text = format!("\"{}\"", "x".repeat(MAX_NATIVE_STATE_BYTES));
+    there.apply(put("m", &text).multi_value()).await;
+    let current = s.not_native(join(&from_elsewhere(&there, "m").await).multi_value()).await.unwrap();
+    assert_eq!(Some(*current), s.record("m").await);
+    assert_eq!(s.values("m").await, ["1"]);
+}
+
+/// What is over already is not taken in where nothing is.
+pub async fn what_is_over_does_not_arrive(subject: &dyn Subject) {
+    let (s, there) = (Session::open(subject).await, elsewhere());
+    there.apply(put("a", "1").ttl_ms(1_000)).await;
+    s.pass(1_000);
+    s.unchanged(join(&from_elsewhere(&there, "a").await)).await;
+    assert_eq!(s.record("a").await, None);
+}
+
+/// A renewal from elsewhere moves the expiry and no version.
+pub async fn a_renewal_from_elsewhere_keeps_the_version(subject: &dyn Subject) {
+    let (s, there) = (Session::open(subject).await, elsewhere());
+    let written = s.apply(put("a", "1").rule_ttl_ms(10_000)).await;
+    there.apply(join(&s.record("a").await.unwrap())).await;
+    there.pass(5_000);
+    let renewed = there.apply(touch("a", Retouch::Refresh(ttl(10_000)))).await;
+    s.pass(5_000);
+    let joined = s.apply(join(&from_elsewhere(&there, "a").await)).await;
+    assert_eq!((joined.version, joined.expires_at), (written.version, renewed.expires_at));
+}
+
 /// Of equal stamps with other bytes both replicas keep the same.
 pub async fn equal_stamps_end_alike(subject: &dyn Subject) {
     let s = Session::open(subject).await;
@@ -150,7 +183,6 @@ pub async fn equal_stamps_end_alike(subject: &dyn Subject) {
     let mut other = one.clone();
     other.body = Some(crate::draft::json_body("\"y\""));
     s.apply(join(&one)).await;
-    there.apply(delete("a")).await;
     let _ = s.try_write(join(&other)).await.unwrap();
     let mirror = elsewhere();
     mirror.apply(join(&other)).await;

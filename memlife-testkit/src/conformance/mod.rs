@@ -24,6 +24,7 @@ pub mod restamps;
 pub mod scans;
 pub mod touches;
 pub mod usage;
+pub mod verification;
 pub mod versions;
 
 mod list;

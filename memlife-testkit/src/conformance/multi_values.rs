@@ -3,8 +3,8 @@
 use crate::draft::{Draft, add, assign, delete, put};
 use crate::{Session, Subject};
 use memlife_core::ErrorKind;
-use memlife_core::record::{Body, Compression};
-use memlife_core::store::{Change, Op, Reply};
+use memlife_core::record::Compression;
+use memlife_core::store::Reply;
 
 fn side(json: &str) -> Draft {
     put("m", json).multi_value()
@@ -118,15 +118,12 @@ pub async fn compressed_states_come_back(subject: &dyn Subject) {
     assert!(head.stored_len < head.raw_len);
 }
 
-/// A state that is too large to be changed under a lock is handed out whole instead.
-pub async fn a_large_state_is_left_to_the_engine(subject: &dyn Subject) {
+/// An operation on a large state is decided by the store: only joins of large states are left to the engine.
+pub async fn a_large_state_is_native(subject: &dyn Subject) {
     let s = Session::open(subject).await;
-    s.apply(side("1")).await;
     let text = format!("\"{}\"", "x".repeat(100_000));
-    let value = memlife_core::Value::json_text(text).unwrap();
-    let body = Body::of_value(&value, Compression::NONE).unwrap();
-    let large = Draft::new("m", Change::Op(Op::Put(body))).multi_value();
-    let current = s.not_native(large).await.unwrap();
-    assert_eq!(crate::session::held(&current), ["1"]);
-    assert_eq!(s.values("m").await, ["1"]);
+    s.apply(side("1")).await;
+    s.apply(side(&text)).await;
+    s.apply(side("2")).await;
+    assert_eq!(s.values("m").await, ["2", text.as_str(), "1"]);
 }

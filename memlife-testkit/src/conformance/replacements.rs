@@ -1,9 +1,9 @@
 //! States that the engine computed from the version it read.
 
-use crate::draft::{delete, json_body, put, replace};
+use crate::draft::{Draft, delete, json_body, put, replace};
 use crate::{Session, Subject};
 use memlife_core::record::{Kind, ReclaimClass};
-use memlife_core::store::{Cause, Guard};
+use memlife_core::store::{Cause, Change, Guard};
 
 fn custom() -> Kind {
     Kind::Custom("median".into())
@@ -58,4 +58,22 @@ pub async fn a_programs_own_kind_is_left_to_the_engine(subject: &dyn Subject) {
     let current = s.not_native(put("a", "2").kind(custom())).await.unwrap();
     assert_eq!(Some(*current), s.record("a").await);
     s.not_native(delete("a")).await;
+}
+
+/// A replacement that brings a stamp keeps it; one without mints its own.
+pub async fn a_replacement_may_keep_the_stamp(subject: &dyn Subject) {
+    let s = Session::open(subject).await;
+    let first = s.apply(put("a", "1")).await;
+    s.pass(1_000);
+    let kept = Change::Replace {
+        kind: Kind::Lww,
+        body: Some(json_body("1")),
+        siblings: 1,
+        stamp: Some(first.stamp),
+    };
+    let second = s.apply(Draft::new("a", kept).if_version(first.version)).await;
+    assert_eq!(second.stamp, first.stamp);
+    assert!(second.version > first.version);
+    let third = s.apply(replace("a", Kind::Lww, Some(json_body("1")))).await;
+    assert_eq!(third.stamp.at(), s.now());
 }

@@ -1,8 +1,9 @@
 //! Stored entries get what their present rule says.
 
-use crate::draft::{Draft, put, restamp};
+use crate::draft::{Draft, delete, put, restamp};
 use crate::{Session, Subject};
 use memlife_core::record::ReclaimClass;
+use memlife_core::store::Anchor;
 
 fn by_new_rule(key: &str) -> Draft {
     restamp(key).rule("new/**").class(ReclaimClass::Lazy).rule_ttl_ms(5_000)
@@ -59,12 +60,35 @@ pub async fn the_same_rule_changes_nothing(subject: &dyn Subject) {
     assert_eq!(s.record("a").await, before);
 }
 
-/// A rule that is applied does not revive what has expired.
+/// A rule that is applied does not revive what has expired: only the way its bytes go is the rule's.
 pub async fn a_rule_does_not_revive(subject: &dyn Subject) {
     let s = Session::open(subject).await;
-    s.apply(put("a", "1").rule_ttl_ms(10)).await;
+    let written = s.apply(put("a", "1").rule_ttl_ms(10).class(ReclaimClass::Manual)).await;
     s.pass(10);
+    let restamped = s.apply(by_new_rule("a")).await;
+    assert_eq!((restamped.version, restamped.expires_at), (written.version, written.expires_at));
+    assert_eq!(s.value("a").await, None);
+    assert_eq!(s.due_keys(ReclaimClass::Lazy, s.now()).await, ["a"]);
+    assert!(s.due(ReclaimClass::Manual, s.now()).await.is_empty());
+}
+
+/// A rule is not applied to what was deleted or is not there.
+pub async fn a_rule_leaves_the_dead_alone(subject: &dyn Subject) {
+    let s = Session::open(subject).await;
+    s.apply(put("a", "1").rule_ttl_ms(10)).await;
+    s.apply(delete("a")).await;
+    let before = s.record("a").await;
     s.unchanged(by_new_rule("a")).await;
     s.unchanged(by_new_rule("nothing")).await;
-    assert_eq!(s.value("a").await, None);
+    assert_eq!(s.record("a").await, before);
+}
+
+/// A rule that counts from the creation counts from there.
+pub async fn a_rule_may_count_from_the_creation(subject: &dyn Subject) {
+    let s = Session::open(subject).await;
+    let born = s.apply(put("a", "1").rule_ttl_ms(100_000)).await.stamp.at();
+    s.pass(1_000);
+    s.apply(put("a", "2").rule_ttl_ms(100_000)).await;
+    let restamped = s.apply(by_new_rule("a").anchor(Anchor::Creation)).await;
+    assert_eq!(restamped.expires_at, Some(born.plus_ms(5_000)));
 }

@@ -182,7 +182,7 @@ fn closest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
         return Some(part);
     }
     let (distance, best) = known.iter().map(|known| (edits(&key, known), *known)).min()?;
-    (distance <= best.len().max(3) / 3).then_some(best)
+    (distance <= best.len().div_ceil(3)).then_some(best)
 }
 
 /// How many characters to insert, drop or replace to make one text the other (Levenshtein).

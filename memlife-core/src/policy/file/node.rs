@@ -8,6 +8,8 @@ use std::fmt;
 
 /// A policy file is a list of flat mappings in a mapping: three levels.
 const MAX_DEPTH: usize = 8;
+/// How much of the YAML library's messages is repeated.
+const MAX_MESSAGE_CHARS: usize = 200;
 
 /// A value and the line it begins on, counted from 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +94,10 @@ fn explain(error: &serde_saphyr::Error, source: &str) -> Error {
         Yaml::UnknownAnchor { .. } => NO_ALIASES.to_owned(),
         Yaml::MergeKeyNotAllowed { .. } => "merge keys (`<<`) are not allowed: write the keys out".into(),
         Yaml::MultipleDocuments { .. } => ONE_DOCUMENT.to_owned(),
+        Yaml::NonFiniteFloat { value, .. } => {
+            format!("{:?} is not a number that can be used", shortened(value))
+        }
+        Yaml::NullIntoString { .. } => "a key is empty: give it a name".into(),
         other => syntax_message(other),
     };
     problem(source, line, message)
@@ -114,11 +120,14 @@ fn budget_message(breach: &serde_saphyr::budget::BudgetBreach) -> &'static str {
 fn syntax_message(error: &serde_saphyr::Error) -> String {
     let rendered = error.render();
     let first_line = rendered.lines().next().unwrap_or_default();
-    format!("this is not valid YAML: {}", shortened_to(first_line, 200))
-}
-
-fn shortened_to(text: &str, limit: usize) -> &str {
-    text.char_indices().nth(limit).map_or(text, |(end, _)| &text[..end])
+    // The parser stops at a `*` that is no alias either; who wrote it meant a pattern.
+    if first_line.contains("anchor or alias") {
+        return NO_ALIASES.to_owned();
+    }
+    // The place is named already.
+    let what = first_line.split(" at line ").next().unwrap_or(first_line);
+    let end = what.char_indices().nth(MAX_MESSAGE_CHARS).map_or(what.len(), |(end, _)| end);
+    format!("this is not valid YAML: {}", &what[..end])
 }
 
 fn line_of(location: Location) -> u32 {

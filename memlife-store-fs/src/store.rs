@@ -1,0 +1,139 @@
+use crate::clock::StoreClock;
+use crate::config::FsConfig;
+use crate::directory::{Directory, OWN};
+use crate::document::Author;
+use crate::files::Files;
+use crate::scrub::Scrub;
+use async_trait::async_trait;
+use memlife_core::record::Record;
+use memlife_core::store::{
+    Batch, Changes, Due, DuePage, Feed, Fetched, Outcome, Page, Repair, Scan, StoreInfo, UsagePage,
+    UsageQuery, Verification, Verify, Want,
+};
+use memlife_core::{Error, ErrorKind, Key, Result, Store};
+use memlife_store_sqlite::{Index, SqliteConfig};
+use std::sync::Arc;
+
+/// The index, inside memlife's own folder.
+const INDEX: &str = "index.db";
+
+/// A store in a folder of JSON files, one for each entry, with a SQLite index beside them.
+///
+/// The files are the truth: each describes itself, and the index can be rebuilt from them. Reading an entry
+/// opens its file and nothing else. Any number of processes may share the folder.
+#[derive(Debug)]
+pub struct FsStore {
+    files: Arc<Files>,
+    index: Index,
+    clock: StoreClock,
+}
+
+impl FsStore {
+    /// Opens the store; creates it where the configuration says so, and indexes a folder that has no index yet,
+    /// such as one that the Python original left.
+    ///
+    /// # Errors
+    /// `Unavailable` when the folder or its index cannot be opened, `Unsupported` for a newer format, `Full`.
+    pub fn open(config: &FsConfig) -> Result<Self> {
+        if !config.create && !config.directory.is_dir() {
+            let message = format!(
+                "there is no store: {} is no directory; create it first or let it be created",
+                config.directory.display()
+            );
+            return Err(Error::new(ErrorKind::Unavailable, message).during("open"));
+        }
+        let directory = Directory::open(&config.directory).map_err(|error| error.during("open"))?;
+        let warnings = directory.warnings()?;
+        let files = Arc::new(Files::new(directory, config.body_bytes));
+        let location = config.directory.display().to_string();
+        let mut index = Index::open(&index_config(config), "fs", location, Some(files.clone()))?;
+        index.info_mut().limits.body_bytes = config.body_bytes;
+        index.info_mut().warnings.extend(warnings);
+        if !index.info().read_only {
+            let warning = Scrub::new(&files, &index).prepare().map_err(|error| error.during("open"))?;
+            index.info_mut().warnings.extend(warning);
+        }
+        let clock = StoreClock::new(index.clock()?);
+        Ok(FsStore { files, index, clock })
+    }
+
+    /// The entry in the file of `key`, where memlife wrote it: the usual case, without the index.
+    fn from_file(&self, key: &Key, want: Want) -> Result<Option<Record>> {
+        if key.is_system() {
+            return Ok(None);
+        }
+        let document = self.files.read(key)?.filter(|document| document.author == Author::Memlife);
+        Ok(document.map(|document| match want {
+            Want::Whole => document.record,
+            Want::Head => document.record.without_body(),
+        }))
+    }
+}
+
+fn index_config(config: &FsConfig) -> SqliteConfig {
+    let mut index = SqliteConfig::new(config.directory.join(OWN).join(INDEX));
+    index.durability = config.durability;
+    index.checkpoint_on_close = config.checkpoint_on_close;
+    index.busy_timeout = config.busy_timeout;
+    index.reserve_bytes = config.reserve_bytes;
+    index
+}
+
+#[async_trait]
+impl Store for FsStore {
+    async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
+        let mut slots = Vec::with_capacity(keys.len());
+        let (mut asked, mut places) = (Vec::new(), Vec::new());
+        for key in keys {
+            let slot = self.from_file(key, want).map_err(|error| error.during("get"))?;
+            // A row may hold what has no file: a tombstone, memlife's own entries, the numbers of an original's.
+            if slot.is_none() {
+                asked.push(key.clone());
+                places.push(slots.len());
+            }
+            slots.push(slot);
+        }
+        if !asked.is_empty() {
+            let fetched = self.index.get(&asked, want).await?;
+            self.clock.learn(fetched.clock);
+            for (place, slot) in places.into_iter().zip(fetched.slots) {
+                slots[place] = slot;
+            }
+        }
+        let clock = self.clock.now(|| self.index.clock())?;
+        Ok(Fetched { slots, clock })
+    }
+
+    async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
+        let outcomes = self.index.apply(batch).await?;
+        self.clock.learn_from(&outcomes);
+        Ok(outcomes)
+    }
+
+    async fn scan(&self, query: &Scan) -> Result<Page> {
+        self.index.scan(query).await
+    }
+
+    async fn due(&self, query: &Due) -> Result<DuePage> {
+        self.index.due(query).await
+    }
+
+    async fn changes(&self, query: &Feed) -> Result<Changes> {
+        self.index.changes(query).await
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<UsagePage> {
+        self.index.usage(query).await
+    }
+
+    fn info(&self) -> &StoreInfo {
+        self.index.info()
+    }
+}
+
+#[async_trait]
+impl Verify for FsStore {
+    async fn verify(&self, repair: Repair) -> Result<Verification> {
+        Scrub::new(&self.files, &self.index).verify(repair).await
+    }
+}

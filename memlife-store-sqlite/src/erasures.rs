@@ -1,0 +1,119 @@
+use crate::rows::{self, Trouble};
+use crate::transaction::{Job, Transaction};
+use crate::usage::Delta;
+use memlife_core::record::{Head, Record};
+use memlife_core::store::{Cause, Change, Guard, Locator, Outcome, Reply, Want};
+use memlife_core::{Key, Result};
+
+/// The shortest run that is worth being erased as a set.
+const MIN_RUN: usize = 8;
+
+/// The writes at the front of `jobs` that a sweep sends: guarded erasures of one batch for one cause. At least
+/// the first job.
+pub(crate) fn run_at<'j, 'b>(jobs: &'j [Job<'b>]) -> &'j [Job<'b>] {
+    let Some((first, cause)) = jobs.first().and_then(|first| Some((first, located(first)?.1))) else {
+        return jobs.get(..1).unwrap_or_default();
+    };
+    let alike = |job: &&Job<'_>| {
+        std::ptr::eq(job.batch, first.batch) && located(job).is_some_and(|(_, other)| other == cause)
+    };
+    &jobs[..jobs.iter().take_while(alike).count()]
+}
+
+fn located(job: &Job<'_>) -> Option<(Locator, Cause)> {
+    match (&job.write.guard, &job.write.change) {
+        (Guard::Due(locator), Change::Erase(cause))
+            if locator.0 != 0 && job.write.reply == Reply::Outcome && !job.write.key.is_system() =>
+        {
+            Some((*locator, *cause))
+        }
+        _ => None,
+    }
+}
+
+/// One entry of a run.
+struct Doomed<'j> {
+    key: &'j Key,
+    id: i64,
+    group: i64,
+    head: Head,
+}
+
+/// Erases a run as a set. `None` when it is too short, or when any of its entries is not exactly what the sweep
+/// saw: each write is then decided for itself.
+pub(crate) fn erase(
+    transaction: &mut Transaction<'_>,
+    run: &[Job<'_>],
+) -> Result<Option<Vec<Result<Outcome>>>, Trouble> {
+    let Some(cause) = run.first().filter(|_| run.len() >= MIN_RUN).and_then(located).map(|(_, cause)| cause)
+    else {
+        return Ok(None);
+    };
+    let Some(doomed) = look_up(transaction, run)? else { return Ok(None) };
+    let mut outcomes = Vec::with_capacity(run.len());
+    transaction.ledger.clock.observe(run[0].batch.now);
+    let connection = transaction.connection;
+    let mut delete = connection.prepare_cached("DELETE FROM entry WHERE id = ?1")?;
+    for entry in doomed {
+        if let Some(bodies) = transaction.bodies_of(entry.key) {
+            if let Err(error) = bodies.erase(entry.key, transaction.durability) {
+                outcomes.push(Err(error.on(entry.key)));
+                continue;
+            }
+            transaction.outside.push(entry.key.clone());
+        }
+        delete.execute([entry.id])?;
+        transaction.ledger.seq += 1;
+        transaction.groups.subtract(entry.group, Delta::of(&entry.head));
+        transaction.record_removal(entry.key, transaction.ledger.seq, cause)?;
+        if entry.head.alive {
+            transaction.ended[usize::from(cause.code())] += 1;
+        }
+        transaction.is_dirty = true;
+        outcomes.push(Ok(Outcome::Applied {
+            version: entry.head.version,
+            stamp: entry.head.stamp,
+            expires_at: entry.head.life.expires_at,
+            dropped: 0,
+            record: None,
+        }));
+    }
+    Ok(Some(outcomes))
+}
+
+/// The rows of a run; `None` when one is not there, not of its key, not due or there twice.
+fn look_up<'j>(
+    transaction: &Transaction<'_>,
+    run: &'j [Job<'_>],
+) -> Result<Option<Vec<Doomed<'j>>>, Trouble> {
+    let now = run[0].batch.now.max(transaction.ledger.clock.at);
+    let mut select = rows::select_by_id(transaction.connection)?;
+    let mut doomed = Vec::with_capacity(run.len());
+    for job in run {
+        let Some((locator, _)) = located(job) else { return Ok(None) };
+        let id = locator.0.cast_signed();
+        let key = &job.write.key;
+        let mut found = select.query([id])?;
+        let Ok(Some(row)) = found.next() else { return Ok(None) };
+        if row.get_ref(0)?.as_str() != Ok(key.as_str()) {
+            return Ok(None);
+        }
+        // By the head, which its checksum vouches for, as a decision by key would.
+        let Ok(head) = rows::head(row, 2, key) else { return Ok(None) };
+        let is_due = head.reclaim_at().is_some_and(|at| at.plus_ms(transaction.grace_ms) <= now);
+        if !is_due || !is_true_outside(transaction, key, &head) {
+            return Ok(None);
+        }
+        doomed.push(Doomed { key, id, group: row.get(1)?, head });
+    }
+    let mut ids: Vec<i64> = doomed.iter().map(|entry| entry.id).collect();
+    ids.sort_unstable();
+    let is_distinct = ids.windows(2).all(|pair| pair[0] != pair[1]);
+    Ok(is_distinct.then_some(doomed))
+}
+
+fn is_true_outside(transaction: &Transaction<'_>, key: &Key, head: &Head) -> bool {
+    let Some(bodies) = transaction.bodies_of(key) else { return true };
+    let row = Record { key: key.clone(), head: head.clone(), body: None };
+    matches!(bodies.meet(key, Some(row), Want::Head), Ok(Some(record)) if record.head == *head)
+}

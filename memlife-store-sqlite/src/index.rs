@@ -1,0 +1,262 @@
+use crate::bodies::Bodies;
+use crate::config::SqliteConfig;
+use crate::error::from_sqlite;
+use crate::open::{self, Opened};
+use crate::readers::{Readers, snapshot};
+use crate::reserve::Reserve;
+use crate::schema::Sort;
+use crate::transaction::Setting;
+use crate::usage::Groups;
+use crate::verify::Check;
+use crate::waiters::{Waiters, now};
+use crate::writer::{Latch, Writer, idle_write};
+use crate::{feed, place, read};
+use memlife_core::store::{
+    Batch, Changes, Due, DuePage, Durability, Feed, FeedPage, Fetched, Finding, Limits, Outcome, Page,
+    Repair, Scan, StoreInfo, UsagePage, UsageQuery, Verification, Want,
+};
+use memlife_core::{Error, ErrorKind, GroupCommit, Key, Result, Timestamp};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Keys that are reindexed in one commit.
+const REINDEX_BATCH: usize = 1_000;
+
+/// Ordered keys, due times, change numbers, removals and usage of a store, in one SQLite file.
+///
+/// With `bodies`, users' records live there and are the truth; without, everything is in the rows. Every method
+/// does what the one of [`Store`](memlife_core::Store) with its name promises.
+#[derive(Debug)]
+pub struct Index {
+    config: SqliteConfig,
+    bodies: Option<Arc<dyn Bodies>>,
+    info: StoreInfo,
+    readers: Readers,
+    waiters: Arc<Waiters>,
+    latch: Arc<Latch>,
+    // Dropped last: its connection is the one that folds the log into the file.
+    commits: GroupCommit<Writer>,
+}
+
+impl Index {
+    /// Opens the file, creating it where the configuration says so. Its size does not matter.
+    ///
+    /// `backend` and `location` are what [`Index::info`] shows. The file of an index with `bodies` does not open
+    /// without, and the other way round. A file that cannot be written is opened for reading only.
+    ///
+    /// # Errors
+    /// `Invalid` for a file of another program, `Unsupported` for one of a newer memlife and for a durability
+    /// above `disk`, `Corrupt` for a damaged one, `Unavailable` and `Full` where the file system refuses. What is
+    /// no store of ours is not changed.
+    pub fn open(
+        config: &SqliteConfig,
+        backend: &'static str,
+        location: String,
+        bodies: Option<Arc<dyn Bodies>>,
+    ) -> Result<Self> {
+        if config.durability > Durability::Disk {
+            let message = format!("a file cannot give the durability {}: ask for `disk`", config.durability);
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let sort = if bodies.is_some() { Sort::Index } else { Sort::Store };
+        let opened = open::open(config, sort).map_err(|error| error.during("open"))?;
+        let limits = Limits {
+            body_bytes: config.limits.body_bytes.min(Limits::default().body_bytes),
+            ..config.limits
+        };
+        let info = StoreInfo {
+            backend,
+            location,
+            replica: opened.replica,
+            incarnation: opened.incarnation,
+            durability: config.durability,
+            max_durability: Durability::Disk,
+            read_only: opened.is_read_only,
+            limits,
+            warnings: place::warnings(&config.path),
+        };
+        let (waiters, latch) = (Arc::<Waiters>::default(), Arc::<Latch>::default());
+        let readers = Readers::new(config, opened.reading);
+        let writer = Writer {
+            setting: Setting {
+                replica: opened.replica,
+                body_limit: limits.body_bytes,
+                bodies: bodies.clone(),
+            },
+            groups: Groups::default(),
+            reserve: reserve_of(config, &opened),
+            connection: opened.connection,
+            waiters: Arc::clone(&waiters),
+            latch: Arc::clone(&latch),
+            limits,
+            level: config.durability,
+            busy_timeout: config.busy_timeout,
+            is_syncing: false,
+        };
+        let commits = GroupCommit::new("memlife-commit", writer, config.durability);
+        Ok(Index { config: config.clone(), bodies, info, readers, waiters, latch, commits })
+    }
+
+    /// Who the store is and what it can do.
+    pub fn info(&self) -> &StoreInfo {
+        &self.info
+    }
+
+    /// To say more about the store that is built on this.
+    pub fn info_mut(&mut self) -> &mut StoreInfo {
+        &mut self.info
+    }
+
+    /// The store's clock.
+    ///
+    /// # Errors
+    /// As any read: `Unavailable`, `Corrupt`.
+    pub fn clock(&self) -> Result<Timestamp> {
+        self.readers.read(|connection| read::clock(connection).map_err(from_sqlite))
+    }
+
+    /// See [`Store::get`](memlife_core::Store::get).
+    ///
+    /// # Errors
+    /// `Corrupt` names the first damaged key.
+    pub async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
+        let fetched = self.readers.read(|connection| {
+            let get = || read::get(connection, self.bodies.as_deref(), keys, want);
+            if keys.len() > 1 { snapshot(connection, get) } else { get() }
+        });
+        fetched.map_err(|error| error.during("get"))
+    }
+
+    /// See [`Store::apply`](memlife_core::Store::apply).
+    ///
+    /// # Errors
+    /// `Unavailable` for a store that is read-only, `Poisoned` after an I/O error, `Locked`, `TooLarge` for the
+    /// whole batch, `Unsupported` for a durability above `disk`.
+    pub async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
+        if batch.writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.commits.submit(batch).await.map_err(|error| error.during("write"))
+    }
+
+    /// See [`Store::scan`](memlife_core::Store::scan).
+    ///
+    /// # Errors
+    /// As any read; a damaged record is an error in the page.
+    pub async fn scan(&self, query: &Scan) -> Result<Page> {
+        let read = |connection: &_| read::scan(connection, self.bodies.as_deref(), query);
+        self.readers.read_snapshot(read).map_err(|error| error.during("scan"))
+    }
+
+    /// See [`Store::due`](memlife_core::Store::due).
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn due(&self, query: &Due) -> Result<DuePage> {
+        let read = |connection: &_| read::due(connection, query).map_err(from_sqlite);
+        self.readers.read_snapshot(read).map_err(|error| error.during("due"))
+    }
+
+    /// See [`Store::usage`](memlife_core::Store::usage).
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn usage(&self, query: &UsageQuery) -> Result<UsagePage> {
+        let read = |connection: &_| read::usage(connection, query).map_err(from_sqlite);
+        self.readers.read_snapshot(read).map_err(|error| error.during("usage"))
+    }
+
+    /// See [`Store::changes`](memlife_core::Store::changes).
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn changes(&self, query: &Feed) -> Result<Changes> {
+        let look = || {
+            let read = |connection: &_| {
+                feed::changes(connection, self.bodies.as_deref(), self.info.incarnation, query)
+            };
+            self.readers.read_snapshot(read).map_err(|error| error.during("changes"))
+        };
+        let may_wait = !query.wait.is_zero() && query.after.is_some();
+        let Some(deadline) = now().checked_add(query.wait).filter(|_| may_wait) else { return look() };
+        loop {
+            let signal = self.waiters.register(&self.config, deadline);
+            let changes = look()?;
+            let is_empty = matches!(&changes, Changes::Page(FeedPage { items, .. }) if items.is_empty());
+            match signal {
+                Some(signal) if is_empty && now() < deadline => {
+                    // An ended watch looks once more, as a signal does.
+                    let _ = signal.await;
+                }
+                _ => return Ok(changes),
+            }
+        }
+    }
+
+    /// Meets each key through [`Bodies::load`] in a write transaction, and corrects its row, numbers and usage.
+    ///
+    /// For records that have no row yet, and for differences that a read met.
+    ///
+    /// # Errors
+    /// The first that [`Index::apply`] gives for any of the keys; the others are done.
+    pub async fn reindex(&self, now: Timestamp, keys: &[Key]) -> Result<()> {
+        let mut first_error = Ok(());
+        for keys in keys.chunks(REINDEX_BATCH) {
+            let writes = keys.iter().map(idle_write).collect();
+            let batch = Batch { now, durability: Durability::Process, token: None, writes };
+            for outcome in self.apply(&batch).await? {
+                first_error = first_error.and(outcome.map(drop));
+            }
+        }
+        first_error
+    }
+
+    /// See [`Verify::verify`](memlife_core::store::Verify::verify).
+    ///
+    /// # Errors
+    /// Where the file cannot be read at all, and, under [`Repair::Yes`], not be written.
+    pub async fn verify(&self, repair: Repair) -> Result<Verification> {
+        if repair == Repair::Yes {
+            self.latch.check()?;
+            if self.info.read_only {
+                return Err(crate::error::read_only().during("verify"));
+            }
+        }
+        let check = Check::new(&self.config, self.readers.role(), self.bodies.clone(), repair);
+        let (mut verification, stale) = on_own_thread(move || check.run()).await?;
+        // A row behind its record is what a crash leaves, and what a writer makes while rows are looked at. Where
+        // the record is sound the row follows it, and nothing was wrong.
+        for (key, problem) in stale {
+            if let Err(error) = self.reindex(Timestamp::EPOCH, std::slice::from_ref(&key)).await {
+                tracing::debug!(%error, %key, "a row stays behind its record");
+                let place = "entry".to_owned();
+                verification.add(Finding { key: Some(key), place, problem, repaired: false });
+            }
+        }
+        Ok(verification)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.waiters.close();
+    }
+}
+
+fn reserve_of(config: &SqliteConfig, opened: &Opened) -> Option<Reserve> {
+    (!opened.is_read_only).then(|| Reserve::open(&config.path, config.reserve_bytes))
+}
+
+/// Runs what takes long beside the caller's tasks.
+async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (reply, answer) = oneshot::channel();
+    let builder = std::thread::Builder::new().name("memlife-verify".to_owned());
+    // Nobody waits for the answer any more when the caller went away.
+    let spawned = builder.spawn(move || drop(reply.send(work())));
+    if let Err(error) = spawned {
+        let message = "the system has no thread to give: try again later";
+        return Err(Error::new(ErrorKind::Unavailable, message).because(error));
+    }
+    let ended = || Error::new(ErrorKind::Internal, "the check ended by a bug in memlife: report it");
+    answer.await.map_err(|_| ended())?
+}

@@ -1,0 +1,204 @@
+use crate::config::SqliteConfig;
+use crate::connection::{self, Role, wait_for_others};
+use crate::error::{at_path, corrupt, from_sqlite};
+use crate::schema::{self, FORMAT, Sort, State};
+use crate::{identity, place, reserve};
+use memlife_core::{Error, ErrorKind, ReplicaId, Result};
+use rusqlite::{Connection, OptionalExtension};
+use std::io;
+use std::path::Path;
+
+/// A store's file, opened and known to be sound as far as its first page tells.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The connection that writes, if any may.
+    pub(crate) connection: Connection,
+    /// How readers are opened.
+    pub(crate) reading: Role,
+    pub(crate) is_read_only: bool,
+    pub(crate) replica: ReplicaId,
+    pub(crate) incarnation: u64,
+}
+
+/// Opens the file, creating or migrating it where needed. What is not a store of this sort is left untouched.
+pub(crate) fn open(config: &SqliteConfig, sort: Sort) -> Result<Opened> {
+    let path = &config.path;
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            let message = format!("{} is a folder: give the path of a file in it", path.display());
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound && config.create => create(path)?,
+        Err(error) => return Err(at_path(path, "there is no store to open at", error)),
+    }
+    probe(config, sort)?;
+    let connection = connection::open(config, Role::Write).map_err(from_sqlite)?;
+    if connection.is_readonly("main").map_err(from_sqlite)? {
+        drop(connection);
+        return open_read_only(config, sort);
+    }
+    prepare(&connection, config, sort)?;
+    let (replica, incarnation) = identify(&connection, config)?;
+    Ok(Opened { connection, reading: Role::Read, is_read_only: false, replica, incarnation })
+}
+
+fn create(path: &Path) -> Result<()> {
+    // A reserve beside a missing file is a leftover. Beside an empty file it tells of a store that was cut off,
+    // so this one must not stay.
+    match std::fs::remove_file(reserve::path_of(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(at_path(path, "cannot remove the leftover reserve beside", error))
+        }
+        _ => place::create(path),
+    }
+}
+
+/// Looks at the first page without locks, logs and shared memory, so that the files of other programs stay as
+/// they are. Ours has its mark there from the one write that created it.
+fn probe(config: &SqliteConfig, sort: Sort) -> Result<()> {
+    let connection = match connection::open(config, Role::ReadImmutable) {
+        Ok(connection) => connection,
+        Err(error) => return Err(from_sqlite(error).during("open")),
+    };
+    match schema::inspect(&connection, sort, &config.path) {
+        // With a log beside it the file alone may be half a checkpoint.
+        Err(error) if error.kind() == ErrorKind::Corrupt && has_log(&config.path) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Ok(()),
+    }
+}
+
+fn has_log(path: &Path) -> bool {
+    std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0)
+}
+
+/// Creates or migrates the tables if needed, and switches to write-ahead logging.
+fn prepare(connection: &Connection, config: &SqliteConfig, sort: Sort) -> Result<()> {
+    let path = &config.path;
+    let look = || schema::inspect(connection, sort, path);
+    // While another process creates the file, its lock may be in the way of looking.
+    if wait_for_others(config.busy_timeout, || {
+        connection.pragma_query_value(None, "user_version", |_| Ok(()))
+    })
+    .is_err()
+        || look()? != State::Ours(FORMAT)
+    {
+        in_transaction(connection, config, || match look()? {
+            // Looked at again under the lock: whoever lost the race finds the work done.
+            State::Ours(FORMAT) => Ok(()),
+            State::Ours(format) => schema::migrate(connection, format, sort).map_err(from_sqlite),
+            State::Empty => found(connection, path, sort),
+        })?;
+    }
+    let mode: String = wait_for_others(config.busy_timeout, || {
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+    })
+    .map_err(from_sqlite)?;
+    if mode != "wal" {
+        let message = format!(
+            "the file system of {} cannot share memory between processes: move the store to a local disk",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    connection::configure(connection, Role::Write).map_err(from_sqlite)
+}
+
+/// Fills an empty file.
+fn found(connection: &Connection, path: &Path, sort: Sort) -> Result<()> {
+    if reserve::path_of(path).exists() {
+        let message = format!(
+            "{} is empty, though the reserve beside it says that it held a store: restore a backup, or remove both",
+            path.display()
+        );
+        return Err(corrupt(&message));
+    }
+    schema::migrate(connection, 0, sort).map_err(from_sqlite)?;
+    set_identity(connection, identity::fingerprint(path)?)
+}
+
+/// Who the store is; a copied or restored file becomes somebody new.
+fn identify(connection: &Connection, config: &SqliteConfig) -> Result<(ReplicaId, u64)> {
+    let fingerprint = identity::fingerprint(&config.path)?;
+    if meta(connection, "identity")? != Some(fingerprint) {
+        in_transaction(connection, config, || match meta(connection, "identity")? {
+            Some(stored) if stored == fingerprint => Ok(()),
+            _ => set_identity(connection, fingerprint),
+        })?;
+    }
+    read_identity(connection)
+}
+
+fn set_identity(connection: &Connection, fingerprint: i64) -> Result<()> {
+    let numbers = [
+        ("replica", identity::random()?.cast_signed()),
+        ("incarnation", identity::random()?.cast_signed()),
+        ("identity", fingerprint),
+    ];
+    for (name, value) in numbers {
+        connection
+            .execute("INSERT OR REPLACE INTO meta(name, value) VALUES(?1, ?2)", (name, value))
+            .map_err(from_sqlite)?;
+    }
+    Ok(())
+}
+
+fn read_identity(connection: &Connection) -> Result<(ReplicaId, u64)> {
+    let replica = meta(connection, "replica")?;
+    let incarnation = meta(connection, "incarnation")?;
+    match (replica, incarnation) {
+        (Some(replica), Some(incarnation)) => {
+            Ok((ReplicaId(replica.cast_unsigned()), incarnation.cast_unsigned()))
+        }
+        _ => Err(corrupt("the store has lost its identity: restore a backup")),
+    }
+}
+
+fn meta(connection: &Connection, name: &str) -> Result<Option<i64>> {
+    connection
+        .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
+        .optional()
+        .map_err(from_sqlite)
+}
+
+fn in_transaction(
+    connection: &Connection,
+    config: &SqliteConfig,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    wait_for_others(config.busy_timeout, || connection.execute_batch("BEGIN IMMEDIATE"))
+        .map_err(from_sqlite)?;
+    let commit =
+        || wait_for_others(config.busy_timeout, || connection.execute_batch("COMMIT")).map_err(from_sqlite);
+    let result = work().and_then(|()| commit());
+    if !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::warn!(%error, "cannot roll back");
+    }
+    result
+}
+
+fn open_read_only(config: &SqliteConfig, sort: Sort) -> Result<Opened> {
+    let look = |role| -> Result<Opened> {
+        let connection = connection::open_configured(config, role)?;
+        match schema::inspect(&connection, sort, &config.path)? {
+            State::Ours(FORMAT) => {}
+            _ => {
+                let message = format!(
+                    "{} needs a format change and may not be written: open it once with write access",
+                    config.path.display()
+                );
+                return Err(Error::new(ErrorKind::Unavailable, message));
+            }
+        }
+        let (replica, incarnation) = read_identity(&connection)?;
+        Ok(Opened { connection, reading: role, is_read_only: true, replica, incarnation })
+    };
+    look(Role::Read).or_else(|error| {
+        // Reading beside writers takes a shared-memory file. Where none can be made, and no log holds changes,
+        // the file alone is the store.
+        if has_log(&config.path) { Err(error) } else { look(Role::ReadImmutable) }
+    })
+}

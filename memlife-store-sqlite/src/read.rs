@@ -1,0 +1,224 @@
+use crate::bodies::Bodies;
+use crate::error::{corrupt, from_sqlite};
+use crate::rows;
+use crate::transaction::unpack_clock;
+use crate::usage::{group_of, select_groups, tag_of, tally};
+use memlife_core::record::Record;
+use memlife_core::store::{
+    Due, DueEntry, DuePage, Fetched, Locator, Page, Scan, Totals, UsagePage, UsageQuery, Want,
+};
+use memlife_core::{Key, Result, Timestamp};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use std::sync::Arc;
+
+/// The first text behind every system key.
+const FIRST_USER_KEY: &str = "\u{2}";
+/// Behind every key: no key has a code point above it, or may begin with it.
+const BEHIND_ALL_KEYS: &str = "\u{10ffff}";
+
+/// What reads need beside a connection.
+pub(crate) type Outside<'a> = Option<&'a dyn Bodies>;
+
+/// The store's clock.
+pub(crate) fn clock(connection: &Connection) -> rusqlite::Result<Timestamp> {
+    let mut select = connection.prepare_cached("SELECT clock FROM ledger WHERE id = 0")?;
+    select.query_row([], |row| Ok(unpack_clock(row.get(0)?).at))
+}
+
+/// One entry, and the store's clock of the same instant.
+fn get_one(
+    connection: &Connection,
+    outside: Outside<'_>,
+    key: &Key,
+    want: Want,
+) -> Result<(Option<Record>, Timestamp)> {
+    let sql = match want {
+        Want::Head => {
+            "SELECT ledger.clock, entry.head FROM ledger LEFT JOIN entry ON entry.key = ?1 WHERE ledger.id = 0"
+        }
+        Want::Whole => {
+            "SELECT ledger.clock, entry.head, entry.body FROM ledger
+             LEFT JOIN entry ON entry.key = ?1 WHERE ledger.id = 0"
+        }
+    };
+    let mut select = connection.prepare_cached(sql).map_err(from_sqlite)?;
+    let mut rows = select.query([key.as_str()]).map_err(from_sqlite)?;
+    let on_key = |error| from_sqlite(error).on(key);
+    let row = rows.next().map_err(on_key)?.ok_or_else(|| corrupt("the store has lost its clock"))?;
+    let clock = unpack_clock(row.get(0).map_err(on_key)?).at;
+    let is_there = row.get_ref(1).is_ok_and(|head| head != ValueRef::Null);
+    let record = if is_there { Some(rows::record(row, 1, key.clone(), want)?) } else { None };
+    match outside.filter(|_| !key.is_system()) {
+        Some(bodies) => Ok((bodies.load(key, record, want)?, clock)),
+        None => Ok((record, clock)),
+    }
+}
+
+/// One slot per key.
+pub(crate) fn get(
+    connection: &Connection,
+    outside: Outside<'_>,
+    keys: &[Key],
+    want: Want,
+) -> Result<Fetched> {
+    let mut slots = Vec::with_capacity(keys.len());
+    let mut latest = None;
+    for key in keys {
+        let (slot, clock) = get_one(connection, outside, key, want)?;
+        slots.push(slot);
+        latest = Some(clock);
+    }
+    let clock = latest.map_or_else(|| clock(connection).map_err(from_sqlite), Ok)?;
+    Ok(Fetched { slots, clock })
+}
+
+/// Where a scan starts and ends, in key order.
+struct Range {
+    /// A key that is looked at before the range: the prefix itself, since others sort between it and what is
+    /// below it.
+    first: Option<Arc<str>>,
+    after: String,
+    before: String,
+}
+
+impl Range {
+    fn of(query: &Scan) -> Self {
+        let after = query.after.as_ref().map(Key::as_str);
+        let bounds = match &query.within {
+            None if query.system => (Key::system_prefix().to_owned(), behind(Key::system_prefix())),
+            None => (FIRST_USER_KEY.to_owned(), BEHIND_ALL_KEYS.to_owned()),
+            Some(within) => (format!("{within}/"), behind(&format!("{within}/"))),
+        };
+        let is_ahead = |prefix: &&Arc<str>| after.is_none_or(|after| after < &***prefix);
+        let start = after.filter(|after| *after > bounds.0.as_str()).map_or(bounds.0, str::to_owned);
+        Range { first: query.within.as_ref().filter(is_ahead).cloned(), after: start, before: bounds.1 }
+    }
+}
+
+/// The first text behind all that begin with `folder`, which ends in `/`: `0` follows `/`.
+fn behind(folder: &str) -> String {
+    format!("{}0", folder.trim_end_matches('/'))
+}
+
+/// One page of records in key order.
+pub(crate) fn scan(connection: &Connection, outside: Outside<'_>, query: &Scan) -> Result<Page> {
+    let clock = clock(connection).map_err(from_sqlite)?;
+    let mut page = Page { records: Vec::new(), next: None, clock };
+    // A prefix says itself whose keys it is for.
+    let is_system = |within: &Arc<str>| within.starts_with('\u{1}');
+    if query.within.as_ref().is_some_and(|within| is_system(within) != query.system) {
+        return Ok(page);
+    }
+    let range = Range::of(query);
+    if let Some(first) = &range.first
+        && let Ok(key) = Key::from_stored(first)
+        && let Some(found) = get_one(connection, outside, &key, query.want).map(|(slot, _)| slot).transpose()
+    {
+        page.records.push(found);
+        page.next = Some(key);
+    }
+    fill(connection, outside, query, &range, &mut page)?;
+    Ok(page)
+}
+
+fn fill(
+    connection: &Connection,
+    outside: Outside<'_>,
+    query: &Scan,
+    range: &Range,
+    page: &mut Page,
+) -> Result<()> {
+    let mut room = query.limit.max(1).saturating_sub(page.records.len());
+    let sql = match query.want {
+        Want::Head => "SELECT key, head FROM entry WHERE key > ?1 AND key < ?2 ORDER BY key",
+        Want::Whole => "SELECT key, head, body FROM entry WHERE key > ?1 AND key < ?2 ORDER BY key",
+    };
+    let mut select = connection.prepare_cached(sql).map_err(from_sqlite)?;
+    let mut rows = select.query([&range.after, &range.before]).map_err(from_sqlite)?;
+    while let Some(row) = rows.next().map_err(from_sqlite)? {
+        // A row whose key cannot be read comes on top of the limit: no page could start behind it.
+        let key = match rows::key(row, 0) {
+            Ok(key) => key,
+            Err(error) => {
+                page.records.push(Err(error));
+                continue;
+            }
+        };
+        if room == 0 {
+            return Ok(());
+        }
+        room -= 1;
+        let found = rows::record(row, 1, key.clone(), query.want);
+        let outside = outside.filter(|_| query.want == Want::Whole && !key.is_system());
+        match (found, outside) {
+            (Ok(row), Some(bodies)) => {
+                page.records.extend(bodies.load(&key, Some(row), query.want).transpose());
+            }
+            (found, _) => page.records.push(found),
+        }
+        page.next = Some(key);
+    }
+    page.next = None;
+    Ok(())
+}
+
+/// Entries whose bytes may go, oldest first.
+pub(crate) fn due(connection: &Connection, query: &Due) -> rusqlite::Result<DuePage> {
+    let mut ledger = connection.prepare_cached("SELECT clock, grace_ms FROM ledger WHERE id = 0")?;
+    let (clock, grace_ms): (i64, i64) = ledger.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut page = DuePage { entries: Vec::new(), clock: unpack_clock(clock).at };
+    // Who asks for `until` wants what a guard would let go then, and guards wait for the grace.
+    let Some(until) = query.until.ms().checked_sub(grace_ms.max(0).cast_unsigned()) else { return Ok(page) };
+    let (after_at, after_id) =
+        query.after.map_or((-1, -1), |(at, locator)| (rows::stored_instant(at), locator.0.cast_signed()));
+    let mut select = connection.prepare_cached(
+        "SELECT id, key, reclaim_at, stored FROM entry
+         WHERE class = ?1 AND reclaim_at <= ?2 AND (reclaim_at, id) > (?3, ?4)
+         ORDER BY reclaim_at, id LIMIT ?5",
+    )?;
+    let limit = i64::try_from(query.limit.max(1)).unwrap_or(i64::MAX);
+    let mut rows = select.query((query.class.code(), until.cast_signed(), after_at, after_id, limit))?;
+    while let Some(row) = rows.next()? {
+        // A row whose key cannot be read is for `verify` to find: nobody can ask to erase it by key.
+        let Ok(key) = rows::key(row, 1) else { continue };
+        page.entries.push(DueEntry {
+            key,
+            reclaim_at: Timestamp::from_ms(row.get::<_, i64>(2)?.max(0).cast_unsigned()),
+            locator: Locator(row.get::<_, i64>(0)?.cast_unsigned()),
+            stored_len: row.get(3)?,
+        });
+    }
+    Ok(page)
+}
+
+/// Usage by group, and the totals.
+pub(crate) fn usage(connection: &Connection, query: &UsageQuery) -> rusqlite::Result<UsagePage> {
+    let mut page = UsagePage::default();
+    let mut own = connection.prepare_cached(
+        "SELECT clock, entries, stored, raw, compressed, expired, deleted, evicted, purged
+         FROM ledger WHERE id = 0",
+    )?;
+    (page.clock, page.totals) = own.query_row([], |row| {
+        let mut totals = Totals { tally: tally(row, 1)?, ..Totals::default() };
+        for (at, removed) in totals.removed.iter_mut().enumerate() {
+            *removed = row.get::<_, i64>(5 + at)?.max(0).cast_unsigned();
+        }
+        Ok((unpack_clock(row.get(0)?).at, totals))
+    })?;
+    if query.limit == 0 {
+        return Ok(page);
+    }
+    let after = query.after.as_ref().map(tag_of).unwrap_or_default();
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let mut select = select_groups(connection)?;
+    let mut rows = select.query((after, limit))?;
+    while let Some(row) = rows.next()? {
+        let Some(group) = row.get_ref(0)?.as_str().ok().and_then(group_of) else { continue };
+        page.groups.push((group, tally(row, 1)?));
+    }
+    if page.groups.len() >= query.limit {
+        page.next = page.groups.last().map(|(group, _)| group.clone());
+    }
+    Ok(page)
+}

@@ -1,0 +1,167 @@
+use crate::error::{Fault, corrupt, from_sqlite};
+use bytes::Bytes;
+use memlife_core::record::{Body, Head, Record};
+use memlife_core::store::Want;
+use memlife_core::{Error, Key, Result, Timestamp};
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, Row};
+
+/// What ended: one write, or the transaction with all of them.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// This write fails, and the transaction goes on.
+    One(Error),
+    /// The transaction must be rolled back.
+    All(rusqlite::Error),
+    /// The same, and what was done outside the file may stay.
+    Outside(Error),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Trouble::All(error)
+    }
+}
+
+impl Trouble {
+    /// What a failed read means: damage to one entry's pages leaves the others readable.
+    fn of_read(error: rusqlite::Error, key: &Key) -> Self {
+        match Fault::of(&error) {
+            Fault::Corrupt => Trouble::One(from_sqlite(error).on(key)),
+            _ => Trouble::All(error),
+        }
+    }
+}
+
+/// An entry's record and where its row is.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) id: i64,
+    pub(crate) group: i64,
+    pub(crate) record: Record,
+}
+
+/// Finds the row of `key`; the record is without its body.
+pub(crate) fn find(connection: &Connection, key: &Key) -> Result<Option<Found>, Trouble> {
+    let mut select = connection.prepare_cached("SELECT id, grp, head FROM entry WHERE key = ?1")?;
+    let mut rows = select.query([key.as_str()])?;
+    let Some(row) = rows.next().map_err(|error| Trouble::of_read(error, key))? else { return Ok(None) };
+    let head = head(row, 2, key).map_err(Trouble::One)?;
+    let record = Record { key: key.clone(), head, body: None };
+    Ok(Some(Found { id: row.get(0)?, group: row.get(1)?, record }))
+}
+
+/// Reads the body of a row; `None` where the row has none.
+pub(crate) fn load_body(connection: &Connection, id: i64, key: &Key) -> Result<Option<Body>, Trouble> {
+    let mut select = connection.prepare_cached("SELECT body FROM entry WHERE id = ?1")?;
+    let mut rows = select.query([id])?;
+    match rows.next().map_err(|error| Trouble::of_read(error, key))? {
+        Some(row) => body(row, 0, key).map_err(Trouble::One),
+        None => Ok(None),
+    }
+}
+
+/// Decodes the head in column `at`.
+pub(crate) fn head(row: &Row<'_>, at: usize, key: &Key) -> Result<Head> {
+    match row.get_ref(at) {
+        Ok(ValueRef::Blob(bytes)) => Head::decode(key, bytes),
+        _ => Err(corrupt("the stored metadata is missing").on(key)),
+    }
+}
+
+/// Checks and takes the body in column `at`.
+pub(crate) fn body(row: &Row<'_>, at: usize, key: &Key) -> Result<Option<Body>> {
+    match row.get_ref(at) {
+        Ok(ValueRef::Null) => Ok(None),
+        Ok(ValueRef::Blob(bytes)) => {
+            let body = Body::from_stored(Bytes::copy_from_slice(bytes));
+            body.map(Some).map_err(|error| error.on(key))
+        }
+        _ => Err(corrupt("the stored value is not bytes").on(key)),
+    }
+}
+
+/// The record whose head is in column `at` and whose body, where wanted, in the next.
+pub(crate) fn record(row: &Row<'_>, at: usize, key: Key, want: Want) -> Result<Record> {
+    let head = head(row, at, &key)?;
+    let body = match want {
+        Want::Head => None,
+        Want::Whole => body(row, at + 1, &key)?,
+    };
+    Ok(Record { key, head, body })
+}
+
+/// Reads the key in column `at`.
+pub(crate) fn key(row: &Row<'_>, at: usize) -> Result<Key> {
+    let text = row.get_ref(at).ok().and_then(|value| value.as_str().ok());
+    text.map_or_else(|| Err(corrupt("a stored key is not text")), Key::from_stored)
+}
+
+/// Puts `record` into the row `old`, or into a new one. `body` is what the row holds of it.
+pub(crate) fn put(
+    connection: &Connection,
+    old: Option<&Found>,
+    record: &Record,
+    group: i64,
+    body: Option<&Body>,
+) -> Result<(), Trouble> {
+    let head = &record.head;
+    let bytes = head.encode(&record.key).map_err(Trouble::One)?;
+    let body = body.map(|body| body.as_bytes().as_ref());
+    let seq = head.seq.cast_signed();
+    let reclaim_at = head.reclaim_at().map(stored_instant);
+    match old {
+        Some(old) if is_due_alike(&old.record.head, head) => {
+            let mut update = connection.prepare_cached(
+                "UPDATE entry SET seq = ?2, grp = ?3, stored = ?4, head = ?5, body = ?6 WHERE id = ?1",
+            )?;
+            update.execute((old.id, seq, group, head.stored_len, bytes, body))?;
+        }
+        Some(old) => {
+            let mut update = connection.prepare_cached(
+                "UPDATE entry SET seq = ?2, grp = ?3, stored = ?4, head = ?5, body = ?6, class = ?7,
+                 reclaim_at = ?8 WHERE id = ?1",
+            )?;
+            update.execute((
+                old.id,
+                seq,
+                group,
+                head.stored_len,
+                bytes,
+                body,
+                head.class.code(),
+                reclaim_at,
+            ))?;
+        }
+        None => {
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO entry(id, seq, grp, stored, head, body, class, reclaim_at, key)
+                 VALUES(?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?;
+            let class = head.class.code();
+            let key = record.key.as_str();
+            insert.execute((seq, group, head.stored_len, bytes, body, class, reclaim_at, key))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a row.
+pub(crate) fn delete(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id]).map(drop)
+}
+
+/// Whether the due index stays as it is: writing its columns again would write its pages again.
+fn is_due_alike(old: &Head, new: &Head) -> bool {
+    old.class == new.class && old.reclaim_at() == new.reclaim_at()
+}
+
+/// An instant as a column holds it; the far future stays in order.
+pub(crate) fn stored_instant(at: Timestamp) -> i64 {
+    i64::try_from(at.ms()).unwrap_or(i64::MAX)
+}
+
+/// What is asked for by row number, for erasures in sets.
+pub(crate) fn select_by_id(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached("SELECT key, grp, head FROM entry WHERE id = ?1")
+}

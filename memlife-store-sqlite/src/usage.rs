@@ -1,0 +1,182 @@
+use memlife_core::record::{Codec, Head};
+use memlife_core::store::{Group, Tally};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
+use std::collections::HashMap;
+
+/// The most groups whose row numbers are remembered.
+const MAX_REMEMBERED: usize = 10_000;
+/// Stands between rule and namespace in a tag: less than any character of either, so that tags sort as groups.
+const SEPARATOR: char = '\u{1f}';
+
+/// How usage changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delta {
+    pub(crate) entries: i64,
+    pub(crate) stored: i64,
+    pub(crate) raw: i64,
+    pub(crate) compressed: i64,
+}
+
+impl Delta {
+    pub(crate) fn of(head: &Head) -> Self {
+        Delta {
+            entries: 1,
+            stored: i64::from(head.stored_len),
+            raw: i64::from(head.raw_len),
+            compressed: i64::from(head.codec != Codec::None),
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Delta) {
+        self.entries += other.entries;
+        self.stored += other.stored;
+        self.raw += other.raw;
+        self.compressed += other.compressed;
+    }
+
+    pub(crate) fn subtract(&mut self, other: Delta) {
+        self.entries -= other.entries;
+        self.stored -= other.stored;
+        self.raw -= other.raw;
+        self.compressed -= other.compressed;
+    }
+}
+
+/// The usage of groups as one transaction changes it, and where their rows are.
+///
+/// Which rows there are is remembered between transactions and trusted while the store's count of group
+/// changes, read by each transaction, is the one it was learnt at.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    rows: HashMap<String, i64>,
+    learnt_at: i64,
+    changes: i64,
+    deltas: HashMap<i64, Delta>,
+    tag: String,
+}
+
+impl Groups {
+    /// Starts a transaction that found `changes` group changes in the store.
+    pub(crate) fn begin(&mut self, changes: i64) {
+        if self.learnt_at != changes || self.rows.len() > MAX_REMEMBERED {
+            self.rows.clear();
+        }
+        self.learnt_at = changes;
+        self.changes = changes;
+        self.deltas.clear();
+    }
+
+    /// Ends a transaction that committed.
+    pub(crate) fn committed(&mut self) {
+        self.learnt_at = self.changes;
+    }
+
+    /// Ends a transaction that did not.
+    pub(crate) fn rolled_back(&mut self) {
+        self.rows.clear();
+    }
+
+    /// Group changes in the store, with those of this transaction.
+    pub(crate) fn changes(&self) -> i64 {
+        self.changes
+    }
+
+    /// The row of the group of `rule` and `namespace`; a new one is made under the number `seq`.
+    pub(crate) fn row_of(
+        &mut self,
+        connection: &Connection,
+        rule: &str,
+        namespace: &str,
+        seq: u64,
+    ) -> rusqlite::Result<i64> {
+        self.tag.clear();
+        self.tag.push_str(rule);
+        self.tag.push(SEPARATOR);
+        self.tag.push_str(namespace);
+        if let Some(id) = self.rows.get(&self.tag) {
+            return Ok(*id);
+        }
+        let mut find = connection.prepare_cached("SELECT id FROM ledger WHERE tag = ?1")?;
+        let id = match find.query_row([&self.tag], |row| row.get(0)).optional()? {
+            Some(id) => id,
+            None => {
+                let id = seq.cast_signed();
+                let mut insert = connection.prepare_cached("INSERT INTO ledger(id, tag) VALUES(?1, ?2)")?;
+                insert.execute((id, &self.tag))?;
+                self.changes += 1;
+                id
+            }
+        };
+        self.rows.insert(self.tag.clone(), id);
+        Ok(id)
+    }
+
+    /// Counts an entry in; group 0 is not counted.
+    pub(crate) fn add(&mut self, group: i64, delta: Delta) {
+        if group != 0 {
+            self.deltas.entry(group).or_default().add(delta);
+        }
+    }
+
+    /// Counts an entry out.
+    pub(crate) fn subtract(&mut self, group: i64, delta: Delta) {
+        if group != 0 {
+            self.deltas.entry(group).or_default().subtract(delta);
+        }
+    }
+
+    /// Writes what changed, and gives its sum.
+    pub(crate) fn flush(&mut self, connection: &Connection) -> rusqlite::Result<Delta> {
+        let mut sum = Delta::default();
+        for (id, delta) in &self.deltas {
+            if *delta == Delta::default() {
+                continue;
+            }
+            sum.add(*delta);
+            update(connection, *id, *delta)?;
+            if delta.entries < 0 && delete_if_empty(connection, *id)? {
+                self.changes += 1;
+                self.rows.retain(|_, row| row != id);
+            }
+        }
+        Ok(sum)
+    }
+}
+
+fn update(connection: &Connection, id: i64, delta: Delta) -> rusqlite::Result<usize> {
+    let mut update = connection.prepare_cached(
+        "UPDATE ledger SET entries = entries + ?2, stored = stored + ?3, raw = raw + ?4,
+         compressed = compressed + ?5 WHERE id = ?1",
+    )?;
+    update.execute((id, delta.entries, delta.stored, delta.raw, delta.compressed))
+}
+
+fn delete_if_empty(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+    let mut delete = connection.prepare_cached("DELETE FROM ledger WHERE id = ?1 AND entries <= 0")?;
+    Ok(delete.execute([id])? > 0)
+}
+
+/// The tag of a group, as stored.
+pub(crate) fn tag_of(group: &Group) -> String {
+    format!("{}{SEPARATOR}{}", group.rule, group.namespace)
+}
+
+/// The group of a stored tag.
+pub(crate) fn group_of(tag: &str) -> Option<Group> {
+    let (rule, namespace) = tag.split_once(SEPARATOR)?;
+    Some(Group { rule: rule.into(), namespace: namespace.into() })
+}
+
+/// The columns `entries, stored, raw, compressed` from column `first` on.
+pub(crate) fn tally(row: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
+    // Never below 0 in a sound store; a damaged one is for `verify` to mend, not a reason to fail.
+    let count = |at: usize| row.get::<_, i64>(first + at).map(|value| value.max(0).cast_unsigned());
+    Ok(Tally { entries: count(0)?, stored_bytes: count(1)?, raw_bytes: count(2)?, compressed: count(3)? })
+}
+
+/// Groups behind a tag, in order.
+pub(crate) fn select_groups(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached(
+        "SELECT tag, entries, stored, raw, compressed FROM ledger WHERE tag > ?1 ORDER BY tag LIMIT ?2",
+    )
+}

@@ -1,0 +1,370 @@
+use crate::connection::wait_for_others;
+use crate::error::{Fault, from_sqlite, full, poisoned, read_only};
+use crate::reserve::Reserve;
+use crate::rows::Trouble;
+use crate::transaction::{Done, Job, Setting, Transaction, is_freeing};
+use crate::usage::Groups;
+use crate::waiters::Waiters;
+use memlife_core::record::{Compression, ExpiryOrigin, Kind, ReclaimClass};
+use memlife_core::store::{
+    Anchor, Batch, Change, Durability, Expiry, Guard, Limits, Op, Outcome, Placement, Reply, Write,
+};
+use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Key, Patience, Result};
+use rusqlite::Connection;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// The store's writing side, and why it stopped if it did.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) setting: Setting,
+    pub(crate) groups: Groups,
+    pub(crate) reserve: Option<Reserve>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) latch: Arc<Latch>,
+    pub(crate) limits: Limits,
+    pub(crate) level: Durability,
+    pub(crate) busy_timeout: Duration,
+    /// Whether commits are synced at the moment.
+    pub(crate) is_syncing: bool,
+}
+
+/// Why this handle refuses to write until the store is opened anew; empty while all is well.
+///
+/// After a failed write or sync nobody knows what the disk holds, and trying again can report success for data
+/// that is gone (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+#[derive(Debug, Default)]
+pub(crate) struct Latch(OnceLock<String>);
+
+impl Latch {
+    pub(crate) fn check(&self) -> Result<()> {
+        self.0.get().map_or(Ok(()), |reason| Err(poisoned(reason)))
+    }
+
+    pub(crate) fn set(&self, reason: String) {
+        tracing::error!(reason, "the store refuses further writes until it is opened anew");
+        // Of several reasons the first is the cause.
+        let _ = self.0.set(reason);
+    }
+}
+
+/// Why a transaction is not committed.
+enum Failure {
+    /// Others are writing.
+    Busy,
+    /// No space; everything was rolled back.
+    Full,
+    /// Rolled back for a reason that may lie in one of the writes.
+    RolledBack(Error),
+    /// Nothing may be tried again; the error says what is known of the writes.
+    Final(Error),
+}
+
+impl Commit for Writer {
+    fn commit(&mut self, batches: &[&Batch], patience: Patience) -> Result<Vec<Answer>, Busy> {
+        let refusals: Vec<Option<Error>> = batches.iter().map(|batch| self.refusal(batch)).collect();
+        let accepted = || batches.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+        let jobs: Vec<Job<'_>> = accepted()
+            .flat_map(|(&batch, _)| batch.writes.iter().map(move |write| Job { batch, write }))
+            .collect();
+        let asked = accepted().map(|(batch, _)| batch.durability).max().unwrap_or_default();
+        let outcomes = self.resolve(&jobs, asked.max(self.level), patience)?;
+        let mut outcomes = outcomes.into_iter();
+        let answers = batches.iter().zip(refusals).map(|(batch, refusal)| match refusal {
+            Some(error) => Err(error),
+            None => Ok(outcomes.by_ref().take(batch.writes.len()).collect()),
+        });
+        Ok(answers.collect())
+    }
+}
+
+impl Writer {
+    fn refusal(&self, batch: &Batch) -> Option<Error> {
+        let error = |kind, message: String| Some(Error::new(kind, message));
+        if self.reserve.is_none() {
+            return Some(read_only());
+        }
+        if batch.writes.len() > self.limits.batch_writes {
+            let (has, limit) = (batch.writes.len(), self.limits.batch_writes);
+            return error(
+                ErrorKind::TooLarge,
+                format!("a batch of {has} writes: send at most {limit} at once"),
+            );
+        }
+        if batch.durability > Durability::Disk {
+            let message = format!("a file cannot give the durability {}: ask for `disk`", batch.durability);
+            return error(ErrorKind::Unsupported, message);
+        }
+        self.latch.check().err()
+    }
+
+    /// Commits all jobs together; where that fails for space or damage, in smaller parts, so that no write fails
+    /// for its neighbours.
+    fn resolve(
+        &mut self,
+        jobs: &[Job<'_>],
+        durability: Durability,
+        patience: Patience,
+    ) -> Result<Vec<Result<Outcome>>, Busy> {
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Err(error) = self.latch.check() {
+            return Ok(fail_all(jobs, &error));
+        }
+        let failure = match self.attempt(jobs, durability, patience) {
+            Ok(outcomes) => return Ok(outcomes),
+            Err(Failure::Busy) => return Err(Busy),
+            Err(Failure::Final(error)) => return Ok(fail_all(jobs, &error)),
+            Err(Failure::Full) => self.make_room(jobs, durability, patience)?,
+            Err(Failure::RolledBack(error)) => Err(error),
+        };
+        match failure {
+            Ok(outcomes) => Ok(outcomes),
+            Err(error) if jobs.len() == 1 => Ok(vec![Err(error)]),
+            Err(_) => {
+                let (front, back) = jobs.split_at(jobs.len() / 2);
+                let mut outcomes = self.resolve(front, durability, patience)?;
+                // What the front did is done: from here on nothing may be handed back undone.
+                match self.resolve(back, durability, Patience::Wait) {
+                    Ok(more) => outcomes.extend(more),
+                    Err(Busy) => outcomes.extend(fail_all(back, &locked())),
+                }
+                Ok(outcomes)
+            }
+        }
+    }
+
+    /// The disk is full: tries again with the log folded in, and for what frees space with the reserve released.
+    fn make_room(
+        &mut self,
+        jobs: &[Job<'_>],
+        durability: Durability,
+        patience: Patience,
+    ) -> Result<Result<Vec<Result<Outcome>>>, Busy> {
+        self.checkpoint();
+        let may_release = jobs.iter().all(is_freeing);
+        for is_released in [false, true] {
+            if is_released && !(may_release && self.reserve.as_mut().is_some_and(Reserve::release)) {
+                break;
+            }
+            match self.attempt(jobs, durability, patience) {
+                Ok(outcomes) => return Ok(Ok(outcomes)),
+                Err(Failure::Busy) => return Err(Busy),
+                Err(Failure::Final(error) | Failure::RolledBack(error)) => return Ok(Err(error)),
+                Err(Failure::Full) => {}
+            }
+        }
+        Ok(Err(full()))
+    }
+
+    /// One transaction.
+    fn attempt(
+        &mut self,
+        jobs: &[Job<'_>],
+        durability: Durability,
+        patience: Patience,
+    ) -> Result<Vec<Result<Outcome>>, Failure> {
+        let mut outside = Vec::new();
+        self.begin(durability, patience)?;
+        let done =
+            Transaction::begin(&self.connection, &self.setting, &mut self.groups, &mut outside, durability)
+                .and_then(|transaction| transaction.run(jobs));
+        match done {
+            Ok(Done { outcomes, is_dirty: false }) => {
+                self.roll_back();
+                Ok(outcomes)
+            }
+            Ok(Done { outcomes, is_dirty: true }) => match self.finish() {
+                Ok(()) => {
+                    self.after_commit();
+                    Ok(outcomes)
+                }
+                Err(failure) if outside.is_empty() => Err(failure),
+                Err(failure) => self.catch_up(&outside, jobs, failure).map(|()| outcomes),
+            },
+            Err(trouble) => {
+                let failure = self.abandon(trouble);
+                if outside.is_empty() { Err(failure) } else { Err(self.fate_unknown(failure)) }
+            }
+        }
+    }
+
+    fn begin(&mut self, durability: Durability, patience: Patience) -> Result<(), Failure> {
+        // A panic may have left a transaction behind.
+        if !self.connection.is_autocommit() {
+            self.roll_back();
+        }
+        if durability >= Durability::Disk {
+            // It cannot change inside a transaction. A commit that is synced carries all before it to the disk.
+            self.connection.execute_batch("PRAGMA synchronous = FULL").map_err(|e| self.judge(e, false))?;
+            self.is_syncing = true;
+        }
+        let begin = || self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
+        let begun = match patience {
+            Patience::Never => begin(),
+            Patience::Wait => wait_for_others(self.busy_timeout, begin),
+        };
+        match begun {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.restore_level();
+                Err(self.judge(error, false))
+            }
+        }
+    }
+
+    /// Commits; an error says what is known.
+    fn finish(&mut self) -> Result<(), Failure> {
+        let commit = || self.connection.prepare_cached("COMMIT")?.execute([]);
+        match wait_for_others(self.busy_timeout, commit) {
+            Ok(_) => {
+                self.groups.committed();
+                self.restore_level();
+                Ok(())
+            }
+            Err(error) => {
+                let failure = self.judge(error, true);
+                self.roll_back();
+                Err(failure)
+            }
+        }
+    }
+
+    fn after_commit(&mut self) {
+        self.waiters.wake();
+        if let Some(reserve) = &mut self.reserve {
+            reserve.after_commit();
+        }
+    }
+
+    fn abandon(&mut self, trouble: Trouble) -> Failure {
+        let failure = match trouble {
+            Trouble::All(error) => self.judge(error, false),
+            Trouble::One(error) | Trouble::Outside(error) => Failure::RolledBack(error),
+        };
+        self.roll_back();
+        failure
+    }
+
+    /// What an error of SQLite means, latching where nobody can know what the disk holds.
+    fn judge(&self, error: rusqlite::Error, is_submitted: bool) -> Failure {
+        match Fault::of(&error) {
+            Fault::Busy => Failure::Busy,
+            Fault::Full => Failure::Full,
+            Fault::Io => {
+                self.latch.set(error.to_string());
+                Failure::Final(if is_submitted {
+                    let message = "the commit failed half-way: read the entries before writing them again";
+                    Error::new(ErrorKind::Indeterminate, message).because(error)
+                } else {
+                    poisoned("nothing of this write was done").because(error)
+                })
+            }
+            Fault::Corrupt | Fault::ReadOnly | Fault::Other => Failure::RolledBack(from_sqlite(error)),
+        }
+    }
+
+    fn roll_back(&mut self) {
+        self.groups.rolled_back();
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            self.latch.set(format!("a transaction could not be rolled back: {error}"));
+        }
+        self.restore_level();
+    }
+
+    fn restore_level(&mut self) {
+        if self.is_syncing {
+            match self.connection.execute_batch("PRAGMA synchronous = NORMAL") {
+                Ok(()) => self.is_syncing = false,
+                Err(error) => tracing::warn!(%error, "commits go on being synced"),
+            }
+        }
+    }
+
+    /// Folds the log into the file, so that its space is used again.
+    fn checkpoint(&self) {
+        let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = folded {
+            tracing::debug!(%error, "the log stays as it is");
+        }
+    }
+
+    /// The truth outside is ahead of the rows: gives the rows one more chance to follow.
+    fn catch_up(&mut self, keys: &[Key], jobs: &[Job<'_>], failure: Failure) -> Result<(), Failure> {
+        if !matches!(failure, Failure::Full) {
+            return Err(self.fate_unknown(failure));
+        }
+        self.checkpoint();
+        if let Some(reserve) = &mut self.reserve {
+            reserve.release();
+        }
+        let Some(first) = jobs.first() else { return Ok(()) };
+        let batch = Batch { writes: keys.iter().map(idle_write).collect(), ..first.batch.clone() };
+        let jobs: Vec<Job<'_>> = batch.writes.iter().map(|write| Job { batch: &batch, write }).collect();
+        let mut outside = Vec::new();
+        self.begin(Durability::Process, Patience::Wait)?;
+        let done = Transaction::begin(
+            &self.connection,
+            &self.setting,
+            &mut self.groups,
+            &mut outside,
+            Durability::Process,
+        )
+        .and_then(|transaction| transaction.run(&jobs));
+        match done {
+            Ok(_) => self.finish().map_err(|failure| self.fate_unknown(failure))?,
+            Err(trouble) => {
+                let failure = self.abandon(trouble);
+                return Err(self.fate_unknown(failure));
+            }
+        }
+        self.after_commit();
+        Ok(())
+    }
+
+    fn fate_unknown(&self, failure: Failure) -> Failure {
+        let message = "the entries were written and their index was not: read them before writing them again";
+        let error = Error::new(ErrorKind::Indeterminate, message);
+        Failure::Final(match failure {
+            Failure::RolledBack(cause) | Failure::Final(cause) => error.because(cause),
+            Failure::Full => error.because(full()),
+            Failure::Busy => error.because(locked()),
+        })
+    }
+}
+
+/// A write that does nothing but meet what is there, which corrects its row.
+pub(crate) fn idle_write(key: &Key) -> Write {
+    let placement = Placement {
+        rule: "".into(),
+        kind: Kind::Lww,
+        class: ReclaimClass::Scheduled,
+        expiry: Expiry::Never,
+        origin: ExpiryOrigin::Rule,
+        rule_ttl: None,
+        anchor: Anchor::default(),
+        compression: Compression::NONE,
+        max_siblings: 1,
+    };
+    Write {
+        key: key.clone(),
+        // No entry has this version, so nothing is ever deleted.
+        guard: Guard::Version(u64::MAX),
+        change: Change::Op(Op::Delete),
+        placement: Arc::new(placement),
+        writer: None,
+        reply: Reply::Outcome,
+    }
+}
+
+fn fail_all(jobs: &[Job<'_>], error: &Error) -> Vec<Result<Outcome>> {
+    jobs.iter().map(|_| Err(error.duplicate())).collect()
+}
+
+fn locked() -> Error {
+    Error::new(ErrorKind::Locked, "other processes kept the store locked for too long: try again")
+}

@@ -1,0 +1,194 @@
+//! The behaviours that users rely on, one function each, run through the engine over any store.
+//!
+//! [`engine_behaviours!`](crate::engine_behaviours) expands into one named test per behaviour.
+
+pub mod callbacks;
+pub mod clock_steps;
+pub mod expiry;
+pub mod lists;
+pub mod policies;
+pub mod reads;
+pub mod stats;
+pub mod strategies;
+pub mod sweeps;
+pub mod transfer;
+pub mod writes;
+
+use crate::{START, Subject};
+use memlife_core::policy::{PolicyFile, RuleSet};
+use memlife_core::{Entry, ListOptions, ManualClock, Memory, Policy, Ttl};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A memory over a subject's store, under a clock that moves when told.
+pub struct Bench<'a> {
+    subject: &'a dyn Subject,
+    /// The clock.
+    pub clock: Arc<ManualClock>,
+    /// The memory, under the built-in rules.
+    pub memory: Memory,
+}
+
+impl<'a> Bench<'a> {
+    /// Opens the subject's store.
+    pub async fn open(subject: &'a dyn Subject) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let memory = Bench::assemble(subject, &clock, Arc::new(RuleSet::built_in())).await;
+        Bench { subject, clock, memory }
+    }
+
+    /// Another memory on the same records and clock, under this policy file.
+    pub async fn under(&self, policy: &str) -> Memory {
+        let file = PolicyFile::parse(policy, "test").unwrap();
+        Bench::assemble(self.subject, &self.clock, Arc::new(file.rules)).await
+    }
+
+    /// Another memory on the same records and clock.
+    pub async fn beside(&self) -> Memory {
+        Bench::assemble(self.subject, &self.clock, Arc::new(RuleSet::built_in())).await
+    }
+
+    /// Another memory on the same records, under a clock of its own.
+    pub async fn with_clock(&self, clock: &Arc<ManualClock>) -> Memory {
+        Bench::assemble(self.subject, clock, Arc::new(RuleSet::built_in())).await
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, duration: &str) {
+        self.clock.advance(ttl(duration).duration());
+    }
+
+    /// Every key a list shows, in order.
+    pub async fn keys(&self, options: ListOptions) -> Vec<String> {
+        all(&self.memory, options).await.into_iter().map(|entry| entry.key.to_string()).collect()
+    }
+
+    async fn assemble(subject: &dyn Subject, clock: &Arc<ManualClock>, policy: Arc<dyn Policy>) -> Memory {
+        Memory::builder(subject.open().await).clock(clock.clone()).policy(policy).build().unwrap()
+    }
+}
+
+/// A TTL as people write it.
+pub fn ttl(text: &str) -> Ttl {
+    text.parse().unwrap()
+}
+
+/// The text that a key holds.
+pub async fn text(memory: &Memory, key: &str) -> Option<String> {
+    memory.get::<String>(key).await.unwrap()
+}
+
+/// Every entry a list shows, in order.
+pub async fn all(memory: &Memory, options: ListOptions) -> Vec<Entry> {
+    let mut listing = memory.list(options);
+    let mut entries = Vec::new();
+    while let Some(entry) = listing.next().await.unwrap() {
+        entries.push(entry);
+        assert!(entries.len() < 1_000_000, "the list never ends");
+    }
+    entries
+}
+
+/// Runs one behaviour on a fresh subject.
+pub fn run<S: Subject>(
+    subject: impl Future<Output = S>,
+    behaviour: impl for<'a> FnOnce(&'a dyn Subject) -> crate::conformance::Running<'a>,
+) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let subject = subject.await;
+        tokio::time::timeout(Duration::from_secs(300), behaviour(&subject)).await.unwrap();
+    });
+}
+
+/// Expands into one test per behaviour of the engine over the store that the factory makes.
+#[macro_export]
+macro_rules! engine_behaviours {
+    ($name:ident, $factory:expr) => {
+        mod $name {
+            use super::*;
+            $crate::engine_behaviours! { @list $factory;
+                callbacks: a_panic_in_an_update_loses_nothing_and_counts_nothing,
+                callbacks: an_update_that_loses_the_race_runs_again,
+                clock_steps: an_hour_back_keeps_the_order_of_writes,
+                clock_steps: an_hour_back_revives_nothing,
+                clock_steps: an_hour_back_for_another_process_revives_nothing,
+                clock_steps: an_hour_forward_and_back_keeps_the_order_of_writes,
+                clock_steps: extreme_dates_are_survived,
+                clock_steps: a_clock_that_jumps_ahead_makes_sweeps_pause,
+                expiry: a_past_deadline_is_accepted_invisible_and_told_as_expired,
+                expiry: a_read_without_renewal_renews_nothing_even_in_a_batch,
+                expiry: a_renewing_read_renews_and_coalesces,
+                expiry: an_impossible_ttl_is_refused_on_every_path,
+                expiry: an_update_keeps_or_resets_the_ttl_as_asked,
+                expiry: every_expired_entry_is_hidden_from_every_read,
+                expiry: expiry_of_the_newest_value_brings_no_older_one_back,
+                expiry: limits_of_the_rule_clamp_and_the_receipt_says_so,
+                expiry: reading_never_revives_an_expired_entry,
+                expiry: touch_sets_extends_and_shortens_exactly,
+                expiry: touching_never_revives,
+                expiry: a_rule_that_counts_from_creation_is_not_renewed_by_writes,
+                lists: a_prefix_covers_whole_segments_only,
+                lists: deleting_within_a_prefix_touches_nothing_else,
+                lists: keys_that_look_alike_stay_distinct,
+                lists: pages_come_in_key_order_without_gaps,
+                lists: pattern_characters_in_keys_are_literal,
+                lists: wildcards_select_segments,
+                lists: peeking_shows_expired_entries,
+                policies: a_changed_policy_reaches_stored_entries_when_applied,
+                policies: applying_converts_kinds,
+                policies: applying_keeps_what_callers_set_and_revives_nothing,
+                policies: applying_twice_changes_nothing_more,
+                reads: another_handle_sees_writes_and_deletes_at_once,
+                reads: bytes_and_json_come_back_as_they_were_put,
+                reads: large_values_are_compressed_and_come_back,
+                reads: a_value_of_another_type_is_a_type_mismatch,
+                reads: a_value_above_the_limit_is_refused_and_nothing_changes,
+                reads: system_keys_are_hidden,
+                stats: each_removal_is_counted_once_with_its_cause,
+                stats: groups_and_totals_follow_what_is_visible,
+                stats: what_expires_when_is_counted,
+                stats: feeds_tell_puts_deletes_and_expiries,
+                strategies: a_counter_adds_and_updates_set,
+                strategies: concurrent_additions_all_count,
+                strategies: a_counter_refuses_what_is_no_integer,
+                strategies: siblings_stand_until_somebody_who_saw_them_resolves,
+                strategies: a_named_writer_replaces_its_own_sibling,
+                strategies: siblings_are_capped_and_the_receipt_says_so,
+                strategies: the_stored_kind_stays_until_the_policy_is_applied,
+                strategies: a_registered_strategy_resolves,
+                sweeps: a_dry_run_removes_nothing_and_counts_the_same,
+                sweeps: a_limit_a_scope_and_a_budget_hold,
+                sweeps: manual_rules_go_only_when_forced,
+                sweeps: many_pages_are_swept_whole,
+                sweeps: reading_an_expired_lazy_entry_frees_it,
+                sweeps: reports_are_kept_and_bounded,
+                sweeps: the_expired_half_goes_and_the_living_half_stays,
+                sweeps: tombstones_go_after_their_keep,
+                transfer: a_counter_is_not_imported_over,
+                transfer: a_second_import_changes_nothing,
+                transfer: an_export_comes_back_whole,
+                transfer: bad_lines_are_named_and_the_rest_goes_on,
+                writes: a_guard_on_absence_lets_one_of_many_win,
+                writes: a_guard_on_a_version_refuses_and_shows_what_is_there,
+                writes: a_touch_keeps_the_version,
+                writes: an_older_timestamp_is_superseded,
+                writes: deleting_and_creating_anew_repeats_no_version,
+                writes: every_acknowledged_write_of_two_handles_is_there,
+                writes: overwriting_ten_keys_for_long_keeps_ten_entries,
+                writes: durability_beyond_the_stores_is_refused,
+            }
+        }
+    };
+    (@list $factory:expr; $($area:ident: $behaviour:ident,)*) => {
+        $(
+            #[test]
+            fn $behaviour() {
+                let factory = $factory;
+                $crate::engine::run(factory(), |subject| {
+                    ::std::boxed::Box::pin($crate::engine::$area::$behaviour(subject))
+                });
+            }
+        )*
+    };
+}
