@@ -7,6 +7,7 @@ use memlife_core::{Error, ErrorKind, ReplicaId, Result};
 use rusqlite::{Connection, OptionalExtension};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// A store's file, opened and known to be sound as far as its first page tells.
 #[derive(Debug)]
@@ -38,8 +39,11 @@ pub(crate) fn open(config: &SqliteConfig, sort: Sort) -> Result<Opened> {
         drop(connection);
         return open_read_only(config, sort);
     }
+    // Whoever creates the file, or ends the log of a crash, is in the way of every look at it.
+    connection.busy_timeout(config.busy_timeout).map_err(from_sqlite)?;
     prepare(&connection, config, sort)?;
     let (replica, incarnation) = identify(&connection, config)?;
+    connection.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
     Ok(Opened { connection, reading: Role::Read, is_read_only: false, replica, incarnation })
 }
 

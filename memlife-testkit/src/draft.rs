@@ -4,7 +4,9 @@
 //! uncompressed; its methods change one thing each.
 
 use memlife_core::record::{Body, Compression, ExpiryOrigin, Kind, ReclaimClass, Record};
-use memlife_core::store::{Anchor, Cause, Change, Expiry, Guard, Locator, Op, Placement, Reply, Retouch, Write};
+use memlife_core::store::{
+    Anchor, Cause, Change, Expiry, Guard, Locator, Op, Placement, Reply, Retouch, Write,
+};
 use memlife_core::{Key, Timestamp, Ttl, Value};
 use std::sync::Arc;
 

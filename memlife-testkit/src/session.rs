@@ -217,7 +217,11 @@ impl Session {
         let feed = Feed { after, limit, wait: Duration::ZERO, want: Want::Whole };
         match self.store.changes(&feed).await.unwrap() {
             Changes::Page(page) => {
-                assert!(page.items.len() <= limit, "a page of {} where {limit} is the limit", page.items.len());
+                assert!(
+                    page.items.len() <= limit,
+                    "a page of {} where {limit} is the limit",
+                    page.items.len()
+                );
                 page
             }
             Changes::Gap(cursor) => panic!("a gap up to {cursor} where nothing was forgotten"),

@@ -36,8 +36,7 @@ pub async fn later_writes_see_earlier_ones(subject: &dyn Subject) {
         put("a", "5").if_visible().build(),
     ];
     let words: Vec<_> = s.batch(writes).await.iter().map(word).collect();
-    let expected =
-        ["applied", "refused", "applied", "applied", "applied", "applied", "applied", "refused"];
+    let expected = ["applied", "refused", "applied", "applied", "applied", "applied", "applied", "refused"];
     assert_eq!(words, expected);
     assert_eq!(s.record("a").await, None);
 }

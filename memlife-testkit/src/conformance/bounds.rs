@@ -15,7 +15,9 @@ pub async fn overwrites_leave_nothing_behind(subject: &dyn Subject) {
     assert_eq!(s.feed(&Cursor::default()).await.len(), 10);
     assert_eq!(s.totals().await.tally.entries, 10);
     assert_eq!(s.value("k/9").await.as_deref(), Some("9999"));
-    assert!(s.due(memlife_core::record::ReclaimClass::Scheduled, memlife_core::Timestamp::MAX).await.is_empty());
+    assert!(
+        s.due(memlife_core::record::ReclaimClass::Scheduled, memlife_core::Timestamp::MAX).await.is_empty()
+    );
 }
 
 /// Changing expiries leave one place in the due list.

@@ -73,7 +73,10 @@ pub async fn an_overflow_leaves_value_and_neighbours(subject: &dyn Subject) {
     let outcomes = s.batch(writes).await;
     assert_eq!(outcomes[1].as_ref().unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(outcomes[1].as_ref().unwrap_err().key().unwrap().as_str(), "n");
-    assert!(matches!((&outcomes[0], &outcomes[2]), (Ok(Outcome::Applied { .. }), Ok(Outcome::Applied { .. }))));
+    assert!(matches!(
+        (&outcomes[0], &outcomes[2]),
+        (Ok(Outcome::Applied { .. }), Ok(Outcome::Applied { .. }))
+    ));
     assert_eq!(s.record("n").await, before);
     assert_eq!(s.values("n").await, ["18446744073709551614"]);
     assert_eq!((s.value("a").await, s.value("b").await), (Some("1".into()), Some("1".into())));

@@ -92,9 +92,9 @@ pub async fn a_large_page_is_exact(subject: &dyn Subject) {
     let due = s.due(ReclaimClass::Scheduled, s.now()).await;
     assert_eq!(due.len(), ENTRIES);
     s.batch((0..ENTRIES).filter(|i| i % 3 == 0).map(|i| put(&key(i), "2").build()).collect()).await;
-    let erasures = due.iter().map(|entry| {
-        erase(entry.key.as_str(), Cause::Expired).guard(Guard::Due(entry.locator)).build()
-    });
+    let erasures = due
+        .iter()
+        .map(|entry| erase(entry.key.as_str(), Cause::Expired).guard(Guard::Due(entry.locator)).build());
     let outcomes = s.batch(erasures.collect()).await;
     for (entry, outcome) in due.iter().zip(outcomes) {
         let i: usize = entry.key.as_str()[5..].parse().unwrap();

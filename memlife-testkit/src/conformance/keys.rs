@@ -35,7 +35,11 @@ pub async fn the_longest_keys_work(subject: &dyn Subject) {
 
 /// Letters of every script, and what looks alike, stay apart.
 pub async fn unicode_keys_stay_apart(subject: &dyn Subject) {
-    stay_apart(subject, &["é", "e", "日本語/鍵", "ключ", "🦀/🦀", "ß", "ss", "İ", "i", "ı", "\u{a0}", "ﬁ", "fi"]).await;
+    stay_apart(
+        subject,
+        &["é", "e", "日本語/鍵", "ключ", "🦀/🦀", "ß", "ss", "İ", "i", "ı", "\u{a0}", "ﬁ", "fi"],
+    )
+    .await;
 }
 
 /// Keys that differ in case only stay apart.
@@ -45,21 +49,42 @@ pub async fn case_is_kept(subject: &dyn Subject) {
 
 /// Separators of other systems are plain characters.
 pub async fn separators_stay_apart(subject: &dyn Subject) {
-    let keys = ["a:b/c", "a/b:c", "a/b/c", "a_b/c", "a_b_c", "a/b_c", "a.b/c", "a\\b/c", "a|b", "a b", "a__b", "a%2Fb"];
+    let keys = [
+        "a:b/c", "a/b:c", "a/b/c", "a_b/c", "a_b_c", "a/b_c", "a.b/c", "a\\b/c", "a|b", "a b", "a__b",
+        "a%2Fb",
+    ];
     stay_apart(subject, &keys).await;
 }
 
 /// What patterns and queries use is literal.
 pub async fn pattern_characters_stay_apart(subject: &dyn Subject) {
-    let keys = ["a*", "a?", "a%", "a_", "[a]", "{a}", "a'; --", "\"a\"", "a\\", "$a", "`a`", "a~", "a#b", "a&b", "a=b"];
+    let keys = [
+        "a*", "a?", "a%", "a_", "[a]", "{a}", "a'; --", "\"a\"", "a\\", "$a", "`a`", "a~", "a#b", "a&b",
+        "a=b",
+    ];
     stay_apart(subject, &keys).await;
 }
 
 /// Names that file systems treat specially are keys like others.
 pub async fn names_of_file_systems_are_keys(subject: &dyn Subject) {
     let keys = [
-        "con", "nul.json", "a.json", "a", "a/json", ".a", "a.", "...", "-rf", " a", "a ", ".memlife/x", "~", "index.db",
-        "a.json.tmp", "aux/prn", "lost+found",
+        "con",
+        "nul.json",
+        "a.json",
+        "a",
+        "a/json",
+        ".a",
+        "a.",
+        "...",
+        "-rf",
+        " a",
+        "a ",
+        ".memlife/x",
+        "~",
+        "index.db",
+        "a.json.tmp",
+        "aux/prn",
+        "lost+found",
     ];
     stay_apart(subject, &keys).await;
 }

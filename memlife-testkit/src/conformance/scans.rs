@@ -39,7 +39,9 @@ pub async fn a_prefix_need_not_exist(subject: &dyn Subject) {
 
 /// `_ % * ? [ :` and their like mean nothing in a prefix.
 pub async fn special_characters_are_literal(subject: &dyn Subject) {
-    for odd in ["a_b", "a%b", "a*b", "a?b", "a[b]", "a:b", "a\\b", "a'b", "a\"b", "a{b}", "a^b", "a;b", "a--b"] {
+    for odd in
+        ["a_b", "a%b", "a*b", "a?b", "a[b]", "a:b", "a\\b", "a'b", "a\"b", "a{b}", "a^b", "a;b", "a--b"]
+    {
         let s = Session::open(subject).await;
         let below = format!("{odd}/x");
         s.batch(vec![put(odd, "1").build(), put(&below, "1").build(), put("axb/x", "1").build()]).await;
@@ -96,7 +98,8 @@ pub async fn an_exact_page_ends_well(subject: &dyn Subject) {
     let page = s.store().scan(&query).await.unwrap();
     assert_eq!(page.records.len(), 3);
     assert_eq!(s.scan(query).await.len(), 3);
-    let nothing = s.store().scan(&Scan { within: Some("x".into()), limit: 3, ..Scan::default() }).await.unwrap();
+    let nothing =
+        s.store().scan(&Scan { within: Some("x".into()), limit: 3, ..Scan::default() }).await.unwrap();
     assert!(nothing.records.is_empty() && nothing.next.is_none());
 }
 

@@ -212,7 +212,9 @@ impl Sum {
         let most = self.acknowledged + self.submitted;
         if !(self.acknowledged..=most).contains(&found) {
             let least = self.acknowledged;
-            return Err(format!("the counter holds {found} where at least {least} was acknowledged and {most} submitted"));
+            return Err(format!(
+                "the counter holds {found} where at least {least} was acknowledged and {most} submitted"
+            ));
         }
         *self = Sum { acknowledged: found, submitted: 0 };
         Ok(())

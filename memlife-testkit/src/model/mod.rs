@@ -187,14 +187,28 @@ const END: Timestamp = Timestamp::MAX;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_trait::async_trait;
+    use memlife_core::Store;
+    use memlife_core::store::Limits;
 
-    #[test]
-    fn the_reference_agrees_with_the_oracle() {
-        check_reference(256);
+    /// A store that differs from the contract in one point: it takes no large bodies.
+    struct Narrow;
+
+    #[async_trait]
+    impl Subject for Narrow {
+        async fn open(&self) -> Arc<dyn Store> {
+            let limits = Limits { body_bytes: 60, ..Limits::default() };
+            Arc::new(InMemoryStore::new().unwrap().with_limits(limits))
+        }
+
+        fn persistent(&self) -> bool {
+            false
+        }
     }
 
     #[test]
-    fn the_reference_agrees_with_itself() {
-        check(|| async { InMemorySubject::new() }, 32);
+    #[should_panic(expected = "TooLarge")]
+    fn a_store_that_differs_is_found_out() {
+        check(|| async { Narrow }, DEFAULT_CASES);
     }
 }

@@ -38,7 +38,8 @@ impl Oracle {
             }
             Step::Sweep(class) => {
                 for entry in session.due(*class, session.now().max(self.latest)).await {
-                    let erasure = crate::draft::erase(entry.key.as_str(), memlife_core::store::Cause::Expired);
+                    let erasure =
+                        crate::draft::erase(entry.key.as_str(), memlife_core::store::Cause::Expired);
                     session.apply(erasure.if_due()).await;
                     self.latest = self.latest.max(session.now());
                 }
@@ -76,16 +77,28 @@ impl Oracle {
             PlannedGuard::Visible => visible.is_some(),
             _ => true,
         };
+        // A touch that asks for the expiry there is may still make it the caller's.
+        let is_same_expiry = match (&plan.change, &visible) {
+            (Planned::SetExpiry(ms), Some(seen)) => after(*ms, now) == seen.ends_at,
+            _ => false,
+        };
         let expected = if guard_holds { self.change(plan, visible, now, wall) } else { "refused" };
         // Whether dead bytes are still there to be erased is no matter of what users see.
-        let is_erasure = matches!(plan.change, Planned::Erase(_)) && guard_holds;
+        let is_erasure = matches!(plan.change, Planned::Erase(_));
+        let may_change_nothing = guard_holds && (is_erasure || is_same_expiry) && got == "unchanged";
         if got == "applied" {
             self.latest = now;
         }
-        if is_erasure || expected == got { Ok(()) } else { Err(format!("{expected} was expected")) }
+        if may_change_nothing || expected == got { Ok(()) } else { Err(format!("{expected} was expected")) }
     }
 
-    fn change(&mut self, plan: &Plan, visible: Option<Seen>, now: Timestamp, wall: Timestamp) -> &'static str {
+    fn change(
+        &mut self,
+        plan: &Plan,
+        visible: Option<Seen>,
+        now: Timestamp,
+        wall: Timestamp,
+    ) -> &'static str {
         match &plan.change {
             Planned::Delete if visible.is_none() => "unchanged",
             Planned::Delete | Planned::Erase(_) => {
@@ -94,7 +107,7 @@ impl Oracle {
             }
             Planned::SetExpiry(ms) => match visible {
                 Some(seen) => {
-                    let ends_at = ms.map_or(NEVER, |ms| now.plus_ms(ms).ms());
+                    let ends_at = after(*ms, now);
                     self.entries.insert(plan.key, Seen { ends_at, ..seen });
                     "applied"
                 }
@@ -114,6 +127,11 @@ impl Oracle {
             other => panic!("{other:?} is no plain change"),
         }
     }
+}
+
+/// So long after an instant, in milliseconds; without a length, never.
+fn after(ms: Option<u64>, now: Timestamp) -> u64 {
+    ms.map_or(NEVER, |ms| now.plus_ms(ms).ms())
 }
 
 type Values = Vec<(Option<&'static str>, String)>;

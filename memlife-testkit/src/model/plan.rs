@@ -1,5 +1,5 @@
-use crate::draft::{Draft, json_body, ttl};
 use crate::Session;
+use crate::draft::{Draft, json_body, ttl};
 use memlife_core::record::{Compression, Kind, ReclaimClass};
 use memlife_core::store::{Cause, Change, Expiry, Guard, Locator, Op, Reply, Retouch, Want, Write};
 use memlife_core::{Key, Timestamp};
@@ -76,7 +76,8 @@ pub(super) enum PlannedExpiry {
 const VALUES: [&str; 4] = ["1", "-3", "70", "\"text\""];
 const LARGEST: &str = "9223372036854775807";
 /// Long enough to be compressed.
-const LONG: &str = "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"";
+const LONG: &str =
+    "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"";
 
 fn value() -> impl Strategy<Value = &'static str> {
     prop_oneof![9 => select(&VALUES[..]), 1 => Just(LONG)]
