@@ -339,6 +339,7 @@ mod tests {
             expiry: Expiry::Never,
             origin: ExpiryOrigin::Rule,
             rule_ttl: None,
+            anchor: Default::default(),
             compression: Compression::NONE,
             max_siblings: 32,
         };

@@ -1,54 +1,67 @@
-use memlife_core::store::Outcome;
-use memlife_core::{Clock, Result, SystemClock, Timestamp};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::error::of_call;
+use memlife_core::{Result, Timestamp};
+use rustix::fd::OwnedFd;
 
-/// How old what is known of the store's clock may be, in milliseconds.
-const MAX_AGE_MS: u64 = 100;
+/// How often a reading that was being written is read again.
+const MAX_READINGS: u32 = 8;
 
-/// What this process knows of the store's clock, so that reading an entry opens its file and nothing else.
+/// The store's clock in a file of 16 bytes, so that reading an entry does not take the index.
 ///
-/// Own commits are known at once and those of other processes within 100 ms. The clock matters only after the
-/// wall stepped back: an entry that another process saw expire may be visible here for that much longer.
+/// Every commit writes it before it is visible, under the index's write lock: whoever sees a commit sees a clock
+/// that is no older. It may be ahead of the index by a commit that failed, which revives nothing.
 #[derive(Debug)]
 pub(crate) struct StoreClock {
-    latest_ms: AtomicU64,
-    read_at_ms: AtomicU64,
+    file: OwnedFd,
 }
 
 impl StoreClock {
-    pub(crate) fn new(now: Timestamp) -> Self {
-        StoreClock { latest_ms: AtomicU64::new(now.ms()), read_at_ms: AtomicU64::new(monotonic_ms()) }
+    pub(crate) fn new(file: OwnedFd) -> Self {
+        StoreClock { file }
     }
 
-    /// The clock, read by `read` where what is known is too old.
-    pub(crate) fn now(&self, read: impl FnOnce() -> Result<Timestamp>) -> Result<Timestamp> {
-        if monotonic_ms().saturating_sub(self.read_at_ms.load(Ordering::Relaxed)) < MAX_AGE_MS {
-            return Ok(Timestamp::from_ms(self.latest_ms.load(Ordering::Acquire)));
-        }
-        Ok(self.learn(read()?))
-    }
-
-    /// Takes the clock as it was just read.
-    pub(crate) fn learn(&self, clock: Timestamp) -> Timestamp {
-        self.read_at_ms.store(monotonic_ms(), Ordering::Relaxed);
-        self.observe(clock)
-    }
-
-    /// Learns from what a commit answered: no stamp is ahead of the clock that it was minted from.
-    pub(crate) fn learn_from(&self, outcomes: &[Result<Outcome>]) {
-        for outcome in outcomes {
-            if let Ok(Outcome::Applied { stamp, .. }) = outcome {
-                self.observe(stamp.at());
+    /// The clock; `None` when the file holds no reading, as after a power cut.
+    pub(crate) fn read(&self) -> Result<Option<Timestamp>> {
+        for _ in 0..MAX_READINGS {
+            let mut reading = [0; 16];
+            let read = rustix::io::pread(&self.file, &mut reading, 0)
+                .map_err(|errno| of_call("reading the clock", errno))?;
+            let number = u128::from_le_bytes(reading);
+            let (ms, check) = (number as u64, (number >> 64) as u64);
+            // The second half is the first with every bit turned over: a half-written reading is not taken.
+            if read == reading.len() && ms == !check {
+                return Ok(Some(Timestamp::from_ms(ms)));
+            }
+            if read == 0 {
+                break;
             }
         }
+        Ok(None)
     }
 
-    fn observe(&self, clock: Timestamp) -> Timestamp {
-        let before = self.latest_ms.fetch_max(clock.ms(), Ordering::AcqRel);
-        Timestamp::from_ms(before.max(clock.ms()))
+    /// Sets the clock. For whoever holds the index's write lock.
+    pub(crate) fn write(&self, clock: Timestamp) {
+        let ms = clock.ms();
+        let reading = u128::from(ms) | u128::from(!ms) << 64;
+        if let Err(error) = rustix::io::pwrite(&self.file, &reading.to_le_bytes(), 0) {
+            tracing::warn!(%error, "the clock stays behind: a step back of the wall clock may revive what expired");
+        }
     }
 }
 
-fn monotonic_ms() -> u64 {
-    u64::try_from(SystemClock.monotonic().as_millis()).unwrap_or(u64::MAX)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_back_what_was_written_and_nothing_else() {
+        let mut file = tempfile::tempfile().unwrap();
+        let clock = StoreClock::new(file.try_clone().unwrap().into());
+        assert_eq!(clock.read().unwrap(), None);
+        for ms in [0, 1, 1_800_000_000_000, Timestamp::MAX.ms()] {
+            clock.write(Timestamp::from_ms(ms));
+            assert_eq!(clock.read().unwrap(), Some(Timestamp::from_ms(ms)));
+        }
+        std::io::Write::write_all(&mut file, b"torn").unwrap();
+        assert_eq!(clock.read().unwrap(), None);
+    }
 }

@@ -25,8 +25,8 @@ pub struct FsConfig {
     pub busy_timeout: Duration,
     /// The size of the file that is given up when the disk is full, so that deletes and sweeps still run.
     pub reserve_bytes: u64,
-    /// The most bytes of an entry as stored, and of a compressed value of the original when unpacked.
-    pub body_bytes: usize,
+    /// Limits. A compressed value of the original has at most as many bytes unpacked as a body may have.
+    pub limits: Limits,
 }
 
 impl FsConfig {
@@ -39,7 +39,7 @@ impl FsConfig {
             checkpoint_on_close: true,
             busy_timeout: Duration::from_secs(60),
             reserve_bytes: 1 << 20,
-            body_bytes: Limits::default().body_bytes,
+            limits: Limits::default(),
         }
     }
 
@@ -78,10 +78,10 @@ impl FsConfig {
         self
     }
 
-    /// Sets the most bytes of an entry.
+    /// Sets the limits; bodies above the default are refused all the same.
     #[must_use]
-    pub fn body_bytes(mut self, bytes: usize) -> Self {
-        self.body_bytes = bytes;
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 }

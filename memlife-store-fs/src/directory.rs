@@ -1,6 +1,6 @@
 //! The store's directory: every access to its files goes through a held descriptor.
 
-use crate::error::{corrupt, of_call};
+use crate::error::{corrupt, of_call, of_change};
 use crate::staging::Staging;
 use memlife_core::store::Warning;
 use memlife_core::{Error, ErrorKind, Result};
@@ -128,7 +128,7 @@ impl Directory {
             Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(false),
             // A directory holds no entry and is not ours to remove.
             Err(Errno::ISDIR) => Ok(false),
-            Err(errno) => Err(of_call(&format!("removing the file {name}"), errno)),
+            Err(errno) => Err(of_change(&format!("removing the file {name}"), errno)),
         }
     }
 
@@ -136,7 +136,7 @@ impl Directory {
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<bool> {
         let doing = || format!("renaming the file {from} to {to}");
         move_new(self.entries.as_fd(), from, self.entries.as_fd(), to)
-            .map_err(|errno| of_call(&doing(), errno))
+            .map_err(|errno| of_change(&doing(), errno))
     }
 
     /// Moves the entry file `name` out of service, and says where to.
@@ -147,7 +147,7 @@ impl Directory {
             match move_new(self.entries.as_fd(), name, lost.as_fd(), &place) {
                 Ok(true) => return Ok(format!("{OWN}/{LOST_AND_FOUND}/{place}")),
                 Ok(false) => {}
-                Err(errno) => return Err(of_call(&format!("setting the file {name} aside"), errno)),
+                Err(errno) => return Err(of_change(&format!("setting the file {name} aside"), errno)),
             }
         }
         Err(Error::new(ErrorKind::Full, format!("{OWN}/{LOST_AND_FOUND} is full of {name}: empty it")))
@@ -155,12 +155,19 @@ impl Directory {
 
     /// Makes every name that was given or taken away survive a power cut.
     pub(crate) fn sync(&self) -> Result<()> {
-        fs::fsync(&self.entries).map_err(|errno| of_call("syncing the directory", errno))
+        fs::fsync(&self.entries).map_err(|errno| of_change("syncing the directory", errno))
     }
 
     /// The names in the directory, in no order.
     pub(crate) fn names(&self) -> Result<Names> {
         Names::of(self.entries.as_fd())
+    }
+
+    /// Opens the file `name` of memlife's own, created empty where missing.
+    pub(crate) fn open_own(&self, name: &str) -> Result<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        fs::openat(&self.own, name, flags, PRIVATE_FILE)
+            .map_err(|errno| of_call(&format!("opening the file {OWN}/{name}"), errno))
     }
 
     /// Whether there is a file `name`, of whatever sort.
@@ -183,7 +190,7 @@ impl Directory {
         };
         match done.and_then(|()| fs::fsync(&self.own)) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(of_call("setting a marker", errno)),
+            Err(errno) => Err(of_change("setting a marker", errno)),
         }
     }
 

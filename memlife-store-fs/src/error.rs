@@ -3,11 +3,23 @@
 use memlife_core::{Error, ErrorKind};
 use rustix::io::Errno;
 
-/// The error for a system call that failed while `doing` something.
+/// The error for a system call that failed while `doing` something, and changed nothing.
 pub(crate) fn of_call(doing: &str, errno: Errno) -> Error {
+    error(doing, errno, (ErrorKind::Unavailable, "check the disk and the directory"))
+}
+
+/// The error for a system call that was to change something.
+///
+/// After a failure of the disk the kernel drops what it could not write, and nothing written later can be
+/// trusted to be on disk (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+pub(crate) fn of_change(doing: &str, errno: Errno) -> Error {
+    error(doing, errno, (ErrorKind::Poisoned, "check the disk and open the store anew"))
+}
+
+fn error(doing: &str, errno: Errno, otherwise: (ErrorKind, &str)) -> Error {
     let (kind, advice) = match errno {
         Errno::NOSPC | Errno::DQUOT | Errno::FBIG => {
-            (ErrorKind::Full, "free some space, delete entries or sweep")
+            (ErrorKind::Full, "free some space; deletes and sweeps still run")
         }
         Errno::ROFS | Errno::ACCESS | Errno::PERM => {
             (ErrorKind::Unavailable, "check the permissions of the directory")
@@ -15,11 +27,10 @@ pub(crate) fn of_call(doing: &str, errno: Errno) -> Error {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => {
             (ErrorKind::Unavailable, "the system is short of it now: try again later")
         }
-        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => {
-            (ErrorKind::Unavailable, "the store's directory is not as it was: open the store anew")
+        Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::LOOP => {
+            (ErrorKind::Unavailable, "the directory is not as it was: look at it, and open the store anew")
         }
-        // The kernel drops what it could not write, so nothing after this can be trusted to be on disk.
-        _ => (ErrorKind::Poisoned, "the file system failed: check the disk and open the store anew"),
+        _ => otherwise,
     };
     Error::new(kind, format!("{doing} failed: {advice}")).because(std::io::Error::from(errno))
 }

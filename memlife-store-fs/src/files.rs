@@ -1,14 +1,18 @@
 //! Records in files: how the index finds, puts and erases what its rows stand for.
 
+use crate::clock::StoreClock;
 use crate::directory::Directory;
 use crate::document::{self, Author, Document};
 use crate::error::corrupt;
 use crate::name;
 use memlife_core::record::{Head, Record};
 use memlife_core::store::{Durability, Want};
-use memlife_core::{Error, ErrorKind, Key, Result};
+use memlife_core::{Error, ErrorKind, Key, Result, Timestamp};
 use memlife_store_sqlite::{Bodies, Home};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where the store's clock is, inside memlife's own folder.
+const CLOCK: &str = "clock";
 
 /// The living entries of users, one file each.
 ///
@@ -20,12 +24,24 @@ pub(crate) struct Files {
     pub(crate) body_bytes: usize,
     /// Whether files under the original's names may be left.
     pub(crate) originals: AtomicBool,
+    /// The store's clock, where it can be written.
+    pub(crate) clock: Option<StoreClock>,
+    /// Set by a failure of the disk: from then on nothing is written by this handle.
+    failed: AtomicBool,
 }
 
 impl Files {
     pub(crate) fn new(directory: Directory, body_bytes: usize) -> Self {
-        // Until it is known better.
-        Files { directory, body_bytes, originals: AtomicBool::new(true) }
+        let clock = directory.open_own(CLOCK).inspect_err(|error| {
+            tracing::debug!(%error, "the clock is read from the index");
+        });
+        // There may be such files until it is known better.
+        Files {
+            directory,
+            body_bytes,
+            originals: AtomicBool::new(true),
+            clock: clock.ok().map(StoreClock::new),
+        }
     }
 
     /// The file of `key` under its own name or, where such are left, under the original's.
@@ -75,6 +91,32 @@ impl Files {
             return None;
         }
         name::original(key).filter(|old| old != own)
+    }
+
+    /// Makes a change, unless the disk failed before, and remembers if it fails now.
+    fn change<T>(&self, change: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.failed.load(Ordering::Acquire) {
+            let message =
+                "an earlier write to the disk failed: check it and open the store anew; reads go on";
+            return Err(Error::new(ErrorKind::Poisoned, message));
+        }
+        change().inspect_err(|error| {
+            if error.kind() == ErrorKind::Poisoned {
+                self.failed.store(true, Ordering::Release);
+            }
+        })
+    }
+
+    fn write(&self, record: &Record, durability: Durability) -> Result<()> {
+        let key = &record.key;
+        let text = document::write(record)?;
+        if text.len() > document::max_bytes(self.body_bytes) {
+            return Err(Error::new(ErrorKind::TooLarge, "the entry's file would be too large"));
+        }
+        let own = name::of(key);
+        self.make_way(&own, key)?;
+        self.directory.publish(&own, &text, durability >= Durability::Disk)?;
+        self.original_name(key, &own).map_or(Ok(()), |old| self.remove(&old, key))
     }
 
     /// Moves an entry of the original out of the way of `key`, whose name it has.
@@ -164,35 +206,28 @@ impl Bodies for Files {
     }
 
     fn put(&self, record: &Record, durability: Durability) -> Result<Home> {
-        let key = &record.key;
-        if !record.head.alive {
-            self.remove_all(key).map_err(|error| error.on(key))?;
-            return Ok(Home::Row);
-        }
-        let body_bytes = record.body.as_ref().map_or(0, |body| body.as_bytes().len());
-        if body_bytes > self.body_bytes {
-            let message =
-                format!("the entry has {body_bytes} bytes; at most {} are allowed", self.body_bytes);
-            return Err(Error::new(ErrorKind::TooLarge, message).on(key));
-        }
-        let text = document::write(record)?;
-        if text.len() > document::max_bytes(self.body_bytes) {
-            return Err(Error::new(ErrorKind::TooLarge, "the entry's file would be too large").on(key));
-        }
-        let own = name::of(key);
-        let put = self.make_way(&own, key).and_then(|()| {
-            self.directory.publish(&own, &text, durability >= Durability::Disk)?;
-            self.original_name(key, &own).map_or(Ok(()), |old| self.remove(&old, key))
-        });
-        put.map(|()| Home::Outside).map_err(|error| error.on(key))
+        self.change(|| {
+            if record.head.alive {
+                self.write(record, durability).map(|()| Home::Outside)
+            } else {
+                self.remove_all(&record.key).map(|()| Home::Row)
+            }
+        })
+        .map_err(|error| error.on(&record.key))
     }
 
     fn erase(&self, key: &Key, _durability: Durability) -> Result<()> {
-        self.remove_all(key).map_err(|error| error.on(key))
+        self.change(|| self.remove_all(key)).map_err(|error| error.on(key))
+    }
+
+    fn committing(&self, clock: Timestamp) {
+        if let Some(file) = &self.clock {
+            file.write(clock);
+        }
     }
 
     fn settle(&self, durability: Durability) -> Result<()> {
-        if durability >= Durability::Disk { self.directory.sync() } else { Ok(()) }
+        if durability >= Durability::Disk { self.change(|| self.directory.sync()) } else { Ok(()) }
     }
 }
 

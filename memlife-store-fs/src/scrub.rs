@@ -55,7 +55,17 @@ struct Tally {
     /// Entries under the original's name alone.
     originals: u64,
     unusable: u64,
+    /// Why some of the others could not be indexed.
+    failure: Option<Error>,
     first_unusable: Vec<String>,
+}
+
+impl Tally {
+    fn note(&mut self, indexed: Result<()>) {
+        if let Err(error) = indexed {
+            self.failure.get_or_insert(error);
+        }
+    }
 }
 
 impl<'a> Scrub<'a> {
@@ -83,7 +93,10 @@ impl<'a> Scrub<'a> {
     async fn build(&self, built: &str) -> Result<Option<Warning>> {
         // Before the first file is indexed, so that nobody who finds the index built misses an old name.
         self.set_originals(true)?;
-        let tally = self.each_file(|_| Ok(None)).await?;
+        let mut tally = self.each_file(|_| Ok(None)).await?;
+        if let Some(error) = tally.failure.take() {
+            return Err(error);
+        }
         if tally.originals == 0 {
             self.set_originals(false)?;
         }
@@ -100,6 +113,10 @@ impl<'a> Scrub<'a> {
         let tally = self.each_file(|unusable| self.report(unusable, repair, &mut report)).await?;
         if tally.originals == 0 && self.files.originals.load(Ordering::Acquire) {
             self.set_originals(false)?;
+        }
+        if let Some(error) = &tally.failure {
+            let problem = format!("it cannot be brought up to date: {error}");
+            report.add(Finding { key: None, place: "index".into(), problem, repaired: false });
         }
         let index = self.index.verify(repair).await?;
         report.checked = tally.files.max(index.checked);
@@ -144,11 +161,11 @@ impl<'a> Scrub<'a> {
                 }
             }
             if chunk.len() == CHUNK {
-                self.reindex(&chunk).await?;
+                tally.note(self.reindex(&chunk).await);
                 chunk.clear();
             }
         }
-        self.reindex(&chunk).await?;
+        tally.note(self.reindex(&chunk).await);
         Ok(tally)
     }
 
@@ -192,15 +209,25 @@ impl<'a> Scrub<'a> {
         Ok(key.filter(|_| repaired))
     }
 
-    /// Has the index look at the files of `keys`. One that was damaged meanwhile is for the next check.
+    /// Has the index look at the files of `keys`.
     async fn reindex(&self, keys: &[Key]) -> Result<()> {
-        match self.index.reindex(SystemClock.now(), keys).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) => {
-                tracing::warn!(%error, "an entry cannot be indexed");
-                Ok(())
-            }
-            done => done,
+        if self.index.info().read_only {
+            return Ok(());
         }
+        let now = SystemClock.now();
+        if self.index.reindex(now, keys).await.is_ok() {
+            return Ok(());
+        }
+        // One by one, to tell a file that was damaged meanwhile, for the next check to find, from what hits all.
+        for key in keys {
+            match self.index.reindex(now, std::slice::from_ref(key)).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) => {
+                    tracing::warn!(%error, "an entry cannot be indexed");
+                }
+                done => done?,
+            }
+        }
+        Ok(())
     }
 
     fn clear_staging(&self) {

@@ -1,7 +1,7 @@
 //! Files on their way into the directory, and what dead writers left of theirs.
 
 use crate::directory::{Names, subdirectory, write_whole};
-use crate::error::of_call;
+use crate::error::of_change;
 use memlife_core::{Error, ErrorKind, Result};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
@@ -60,7 +60,7 @@ impl Staging {
         published.map_err(|errno| {
             // What cannot be removed now is cleared with the desk.
             let _ = fs::unlinkat(&*desk, &staged, AtFlags::empty());
-            of_call(&format!("writing the file {name}"), errno)
+            of_change(&format!("writing the file {name}"), errno)
         })
     }
 

@@ -7,10 +7,10 @@ use crate::scrub::Scrub;
 use async_trait::async_trait;
 use memlife_core::record::Record;
 use memlife_core::store::{
-    Batch, Changes, Due, DuePage, Feed, Fetched, Outcome, Page, Repair, Scan, StoreInfo, UsagePage,
+    Batch, Changes, Due, DuePage, Feed, Fetched, Limits, Outcome, Page, Repair, Scan, StoreInfo, UsagePage,
     UsageQuery, Verification, Verify, Want,
 };
-use memlife_core::{Error, ErrorKind, Key, Result, Store};
+use memlife_core::{Error, ErrorKind, Key, Result, Store, Timestamp};
 use memlife_store_sqlite::{Index, SqliteConfig};
 use std::sync::Arc;
 
@@ -25,7 +25,6 @@ const INDEX: &str = "index.db";
 pub struct FsStore {
     files: Arc<Files>,
     index: Index,
-    clock: StoreClock,
 }
 
 impl FsStore {
@@ -44,17 +43,28 @@ impl FsStore {
         }
         let directory = Directory::open(&config.directory).map_err(|error| error.during("open"))?;
         let warnings = directory.warnings()?;
-        let files = Arc::new(Files::new(directory, config.body_bytes));
+        let files =
+            Arc::new(Files::new(directory, config.limits.body_bytes.min(Limits::default().body_bytes)));
         let location = config.directory.display().to_string();
         let mut index = Index::open(&index_config(config), "fs", location, Some(files.clone()))?;
-        index.info_mut().limits.body_bytes = config.body_bytes;
         index.info_mut().warnings.extend(warnings);
         if !index.info().read_only {
             let warning = Scrub::new(&files, &index).prepare().map_err(|error| error.during("open"))?;
             index.info_mut().warnings.extend(warning);
         }
-        let clock = StoreClock::new(index.clock()?);
-        Ok(FsStore { files, index, clock })
+        // Commits keep it ahead of the index; a power cut or a restored backup may not.
+        if let Some(clock) = &files.clock
+            && clock.read()?.is_none_or(|reading| reading < index.clock().unwrap_or_default())
+        {
+            clock.write(index.clock()?);
+        }
+        Ok(FsStore { files, index })
+    }
+
+    /// The store's clock, from its own file.
+    fn clock(&self) -> Result<Timestamp> {
+        let clock = self.files.clock.as_ref().map(StoreClock::read).transpose()?.flatten();
+        clock.map_or_else(|| self.index.clock(), Ok)
     }
 
     /// The entry in the file of `key`, where memlife wrote it: the usual case, without the index.
@@ -76,6 +86,7 @@ fn index_config(config: &FsConfig) -> SqliteConfig {
     index.checkpoint_on_close = config.checkpoint_on_close;
     index.busy_timeout = config.busy_timeout;
     index.reserve_bytes = config.reserve_bytes;
+    index.limits = config.limits;
     index
 }
 
@@ -84,6 +95,7 @@ impl Store for FsStore {
     async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
         let mut slots = Vec::with_capacity(keys.len());
         let (mut asked, mut places) = (Vec::new(), Vec::new());
+        let mut clock = self.clock()?;
         for key in keys {
             let slot = self.from_file(key, want).map_err(|error| error.during("get"))?;
             // A row may hold what has no file: a tombstone, memlife's own entries, the numbers of an original's.
@@ -95,19 +107,16 @@ impl Store for FsStore {
         }
         if !asked.is_empty() {
             let fetched = self.index.get(&asked, want).await?;
-            self.clock.learn(fetched.clock);
+            clock = clock.max(fetched.clock);
             for (place, slot) in places.into_iter().zip(fetched.slots) {
                 slots[place] = slot;
             }
         }
-        let clock = self.clock.now(|| self.index.clock())?;
         Ok(Fetched { slots, clock })
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
-        let outcomes = self.index.apply(batch).await?;
-        self.clock.learn_from(&outcomes);
-        Ok(outcomes)
+        self.index.apply(batch).await
     }
 
     async fn scan(&self, query: &Scan) -> Result<Page> {

@@ -4,7 +4,7 @@ mod support;
 
 use memlife_core::ErrorKind;
 use memlife_core::record::{ExpiryOrigin, Kind, ReclaimClass};
-use memlife_core::store::Repair;
+use memlife_core::store::{Limits, Repair};
 use memlife_testkit::draft::{add, assign, delete, put};
 use serde_json::json;
 use support::{names, open, original, original_entry, problems, read};
@@ -166,7 +166,8 @@ async fn a_gzip_bomb_is_refused_and_harms_nobody() {
     let folder = original();
     let bomb = include_str!("data/bomb.json");
     std::fs::write(folder.path().join("bomb.json"), bomb).unwrap();
-    let config = memlife_store_fs::FsConfig::new(folder.path()).body_bytes(1 << 20);
+    let config = memlife_store_fs::FsConfig::new(folder.path())
+        .limits(Limits { body_bytes: 1 << 20, ..Limits::default() });
     let store = memlife_store_fs::FsStore::open(&config).unwrap();
     let session = memlife_testkit::Session::on(std::sync::Arc::new(store));
     assert_eq!(read(&session, "bomb").await.unwrap_err().kind(), ErrorKind::TooLarge);

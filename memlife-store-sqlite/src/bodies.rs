@@ -1,6 +1,6 @@
 use memlife_core::record::Record;
 use memlife_core::store::{Durability, Want};
-use memlife_core::{Key, Result};
+use memlife_core::{Key, Result, Timestamp};
 use std::fmt;
 
 /// Where the records of users' entries live when they are not in the rows of the [`Index`](crate::Index).
@@ -44,6 +44,9 @@ pub trait Bodies: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// They fail this write alone.
     fn erase(&self, key: &Key, durability: Durability) -> Result<()>;
+
+    /// Called before each commit with the store's clock as it will be, for reads that do not look into the index.
+    fn committing(&self, _clock: Timestamp) {}
 
     /// Called once per transaction that put or erased something, after the last of them and before the commit:
     /// the place to make folders durable once instead of once per file.

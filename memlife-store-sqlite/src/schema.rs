@@ -85,20 +85,20 @@ pub(crate) enum State {
 
 /// Looks at the file behind `connection`, which this does not change.
 pub(crate) fn inspect(connection: &Connection, sort: Sort, path: &Path) -> Result<State> {
-    let number = |pragma: &str| -> rusqlite::Result<i64> {
-        connection.pragma_query_value(None, pragma, |row| row.get(0))
+    let number = |sql: &str| -> Result<i64> {
+        connection.query_row(sql, [], |row| row.get(0)).map_err(|error| unreadable(error, path))
     };
-    let application_id = number("application_id").map_err(|error| unreadable(error, path))?;
-    let format = number("user_version").map_err(|error| unreadable(error, path))?;
+    // The tables first: should another process create the store in between, the mark is there when it is looked
+    // for, and never tables without it.
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    let application_id = number("PRAGMA application_id")?;
+    let format = number("PRAGMA user_version")?;
     if application_id == i64::from(sort.application_id()) {
         return match format {
             1..=FORMAT => Ok(State::Ours(format)),
             _ => Err(newer(format, path)),
         };
     }
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(|error| unreadable(error, path))?;
     if application_id == 0 && tables == 0 {
         return Ok(State::Empty);
     }

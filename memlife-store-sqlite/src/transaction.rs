@@ -304,6 +304,9 @@ impl<'a> Transaction<'a> {
         let pruned = prune(self.connection, seqs, self.ledger.clock.at, kept)?;
         let sum = self.groups.flush(self.connection)?;
         self.write_ledger(sum, kept - pruned.count, pruned)?;
+        if let Some(bodies) = &self.setting.bodies {
+            bodies.committing(self.ledger.clock.at);
+        }
         if let Some(bodies) = self.setting.bodies.as_ref().filter(|_| !self.outside.is_empty()) {
             bodies.settle(self.durability).map_err(Trouble::Outside)?;
         }

@@ -36,3 +36,5 @@ impl Subject for Sqlite {
 }
 
 memlife_testkit::conformance!(sqlite, || async { Sqlite(tempfile::tempdir().unwrap()) });
+
+memlife_testkit::engine_behaviours!(sqlite_engine, || async { Sqlite(tempfile::tempdir().unwrap()) });

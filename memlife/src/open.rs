@@ -4,6 +4,7 @@ use memlife_core::{
     Clock, EngineLimits, Error, ErrorKind, InMemoryStore, Memory, Policy, Resolver, Result, Store,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How to open a store.
 #[derive(Clone, Default)]
@@ -14,6 +15,7 @@ pub struct OpenOptions {
     limits: EngineLimits,
     durability: Durability,
     stay: Stay,
+    busy_timeout: Option<Duration>,
     resolvers: Vec<Arc<dyn Resolver>>,
 }
 
@@ -73,6 +75,12 @@ impl OpenOptions {
     #[must_use]
     pub fn stay(self, stay: Stay) -> Self {
         OpenOptions { stay, ..self }
+    }
+
+    /// How long a write waits for other processes before it fails as `Locked`; the store's default unless set.
+    #[must_use]
+    pub fn busy_timeout(self, timeout: Duration) -> Self {
+        OpenOptions { busy_timeout: Some(timeout), ..self }
     }
 
     /// Registers a conflict strategy of the program's own.
@@ -138,9 +146,12 @@ pub fn open_store(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
 #[cfg(feature = "sqlite")]
 fn open_sqlite(path: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
     use memlife_store_sqlite::{SqliteConfig, SqliteStore};
-    let config = SqliteConfig::new(path)
+    let mut config = SqliteConfig::new(path)
         .durability(options.durability)
         .checkpoint_on_close(options.stay == Stay::Long);
+    if let Some(timeout) = options.busy_timeout {
+        config = config.busy_timeout(timeout);
+    }
     Ok(Arc::new(SqliteStore::open(config).map_err(|error| error.during("open"))?))
 }
 
@@ -152,9 +163,12 @@ fn open_sqlite(_path: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
 #[cfg(feature = "fs")]
 fn open_fs(directory: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
     use memlife_store_fs::{FsConfig, FsStore};
-    let config =
+    let mut config =
         FsConfig::new(directory).durability(options.durability).checkpoint_on_close(options.stay == Stay::Long);
-    Ok(Arc::new(FsStore::open(config).map_err(|error| error.during("open"))?))
+    if let Some(timeout) = options.busy_timeout {
+        config = config.busy_timeout(timeout);
+    }
+    Ok(Arc::new(FsStore::open(&config).map_err(|error| error.during("open"))?))
 }
 
 #[cfg(not(feature = "fs"))]

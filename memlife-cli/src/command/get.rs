@@ -32,8 +32,16 @@ pub fn run(session: &Session, args: &GetArgs) -> Result<Exit> {
     let memory = session.open()?;
     let show = if args.expired { Show::Expired } else { Show::Visible };
     let found = session.wait(memory.entry_with(&args.key, ReadOptions::new().show(show)))?;
-    // An expired entry under a lazy rule goes now.
-    session.wait(memory.close())?;
+    let exit = print(session, args, found)?;
+    session.output.flush()?;
+    // An expired entry under a lazy rule goes now; whoever asked has the answer, and a sweep comes anyway.
+    if let Err(error) = session.wait(memory.close()) {
+        tracing::debug!(%error, "an expired entry stays until the next sweep");
+    }
+    Ok(exit)
+}
+
+fn print(session: &Session, args: &GetArgs, found: Option<Entry>) -> Result<Exit> {
     let Some(entry) = found else {
         session.output.note(&format!("nothing is at {:?}", args.key.as_str()));
         return Ok(Exit::Nothing);

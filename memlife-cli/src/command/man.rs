@@ -19,9 +19,7 @@ pub fn run(output: &Output, args: &ManArgs) -> Result<Exit> {
         None => root,
         Some(name) => {
             let command = root.find_subcommand(name);
-            let command = command.with_context(|| format!("there is no command {name:?}: see memlife --help"))?;
-            let title = format!("memlife-{name}");
-            command.clone().name(title.clone()).display_name(title)
+            command.with_context(|| format!("there is no command {name:?}: see memlife --help"))?.clone()
         }
     };
     let mut text = Vec::new();

@@ -2,7 +2,7 @@
 
 mod sanitise;
 
-pub use sanitise::sanitise;
+use sanitise::{sanitise, sanitise_json};
 
 use serde::Serialize;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
@@ -69,14 +69,18 @@ impl Output {
     /// As [`Output::line`].
     pub fn json<T: Serialize + ?Sized>(&self, value: &T) -> io::Result<()> {
         let text = serde_json::to_string(value).map_err(io::Error::from)?;
-        self.line(&text)
+        let text = if self.stdout_is_terminal { sanitise_json(&text) } else { text.into() };
+        writeln!(self.lock(), "{text}")
     }
 
-    /// Prints bytes as they are.
+    /// Prints bytes as they are; on a terminal as text, with what could steer it escaped.
     ///
     /// # Errors
     /// As [`Output::line`].
     pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.stdout_is_terminal {
+            return self.lock().write_all(sanitise(&String::from_utf8_lossy(bytes)).as_bytes());
+        }
         self.lock().write_all(bytes)
     }
 
@@ -88,7 +92,6 @@ impl Output {
     }
 
     /// Tells what went wrong on stderr. A closed stderr stops nothing.
-    #[allow(clippy::unused_self, reason = "one way to talk")]
     pub fn problem(&self, text: &str) {
         problem(text);
     }
@@ -109,5 +112,5 @@ impl Output {
 /// Tells what went wrong on stderr, with everything escaped that could steer a terminal or forge a line of a log.
 pub fn problem(text: &str) {
     // Nowhere is left to tell that stderr is closed.
-    let _ = writeln!(io::stderr(), "memlife: {}", sanitise(text));
+    let _ = writeln!(io::stderr(), "memlife: {}", sanitise(text).replace('\n', "\\n"));
 }

@@ -19,6 +19,27 @@ pub fn sanitise(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// JSON `text` with the same escaped as JSON does it, so that it stays the same JSON.
+pub fn sanitise_json(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_steering) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match character {
+            // A string of JSON holds none of these, so it stands between two values.
+            '\r' => safe.push(' '),
+            steering if is_steering(steering) => {
+                for unit in steering.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(safe, "\\u{unit:04x}");
+                }
+            }
+            other => safe.push(other),
+        }
+    }
+    Cow::Owned(safe)
+}
+
 fn is_steering(character: char) -> bool {
     match character {
         '\n' | '\t' => false,
@@ -30,7 +51,7 @@ fn is_steering(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::sanitise;
+    use super::{sanitise, sanitise_json};
 
     #[test]
     fn leaves_plain_text_alone() {
@@ -51,5 +72,15 @@ mod tests {
         ] {
             assert_eq!(sanitise(text), safe);
         }
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let text = "{\"a\u{202e}\":\r[\"\u{7f}\u{9b}2J\u{e0041}\"]}";
+        let safe = sanitise_json(text);
+        assert!(safe.is_ascii(), "{safe}");
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(parse(&safe), parse(text));
+        assert_eq!(sanitise_json("[\n1]"), "[\n1]");
     }
 }

@@ -111,7 +111,11 @@ impl Listing {
             if self.exhausted {
                 return Ok(None);
             }
-            self.read_page().await.map_err(|error| error.during("list"))?;
+            if let Err(error) = self.read_page().await {
+                // The cursor is gone with the page: going on would begin anew, for ever.
+                self.exhausted = true;
+                return Err(error.during("list"));
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 use super::state::Slot;
-use crate::record::{Codec, Head, ReclaimClass};
+use crate::record::{Head, ReclaimClass};
 use crate::store::{Group, Tally};
 use crate::{Key, Timestamp};
 use std::collections::BTreeMap;
@@ -33,11 +33,7 @@ impl Indexes {
         }
         self.changes.insert(head.seq, key.clone());
         if head.alive {
-            let tally = self.usage.entry(group(key, head)).or_default();
-            tally.entries += 1;
-            tally.stored_bytes += u64::from(head.stored_len);
-            tally.raw_bytes += u64::from(head.raw_len);
-            tally.compressed += u64::from(head.codec != Codec::None);
+            self.usage.entry(group(key, head)).or_default().add(Tally::of(head));
         }
     }
 
@@ -53,10 +49,7 @@ impl Indexes {
         if head.alive {
             let group = group(key, head);
             let tally = self.usage.entry(group.clone()).or_default();
-            tally.entries -= 1;
-            tally.stored_bytes -= u64::from(head.stored_len);
-            tally.raw_bytes -= u64::from(head.raw_len);
-            tally.compressed -= u64::from(head.codec != Codec::None);
+            tally.subtract(Tally::of(head));
             if tally.entries == 0 {
                 self.usage.remove(&group);
             }
@@ -65,12 +58,9 @@ impl Indexes {
 
     /// The sum of all groups.
     pub fn total(&self) -> Tally {
-        self.usage.values().fold(Tally::default(), |sum, tally| Tally {
-            entries: sum.entries + tally.entries,
-            stored_bytes: sum.stored_bytes + tally.stored_bytes,
-            raw_bytes: sum.raw_bytes + tally.raw_bytes,
-            compressed: sum.compressed + tally.compressed,
-        })
+        let mut total = Tally::default();
+        self.usage.values().for_each(|tally| total.add(*tally));
+        total
     }
 }
 

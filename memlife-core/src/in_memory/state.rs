@@ -78,10 +78,17 @@ impl State {
         if self.take(key).is_some() && !key.is_system() {
             self.removals.push_back(Removal { seq, key: key.clone(), cause, at });
         }
+        self.forget(at);
+    }
+
+    /// Drops removals that are both old and many; who has not read them yet is told of the gap.
+    fn forget(&mut self, now: Timestamp) {
         while self.removals.len() > KEEP_REMOVALS
-            && let Some(oldest) = self.removals.pop_front_if(|oldest| at.since(oldest.at) > KEEP_MS)
+            && let Some(oldest) = self.removals.front()
+            && now.since(oldest.at) > KEEP_MS
         {
             self.floor = oldest.seq;
+            self.removals.pop_front();
         }
     }
 

@@ -179,8 +179,8 @@ mod tests {
     #[test]
     fn copies_of_one_directory_converge_to_what_they_began_with() {
         let write = write(Kind::Counter, Change::Restamp);
-        let settled = settle(Some(&legacy("8")), &write).unwrap().unwrap();
-        let there = settle(Some(&legacy("8")), &write).unwrap().unwrap();
+        let settled = adopt(Some(&legacy("8")), &write).unwrap().unwrap();
+        let there = adopt(Some(&legacy("8")), &write).unwrap().unwrap();
         let (mine, theirs) = (
             super::super::Side { head: &settled.head, body: settled.body.as_ref() },
             super::super::Side { head: &there.head, body: there.body.as_ref() },

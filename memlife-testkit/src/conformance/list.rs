@@ -256,6 +256,7 @@ macro_rules! with_behaviours {
                 every_change_keeps_the_counts
                 the_expired_count_and_the_deleted_do_not
                 groups_vanish_at_zero
+                groups_vanish_within_a_batch
                 entries_move_between_groups
                 system_keys_are_not_counted
                 groups_are_paged

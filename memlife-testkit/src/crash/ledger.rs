@@ -192,8 +192,9 @@ impl Ledger {
 
 impl Claims {
     fn settle(&mut self, found: Option<String>) -> Result<(), String> {
-        let is_claimed = found == self.acknowledged || self.submitted.contains(&found);
-        if !is_claimed && !(found.is_none() && self.is_short_lived) {
+        let is_over = found.is_none() && self.is_short_lived;
+        let is_explained = is_over || found == self.acknowledged || self.submitted.contains(&found);
+        if !is_explained {
             let brief = |value: &Option<String>| match value {
                 Some(value) => format!("{:.20} of {} bytes", value, value.len()),
                 None => "nothing".to_owned(),

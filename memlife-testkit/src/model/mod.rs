@@ -110,7 +110,7 @@ impl Twins {
                 self.both(|session| session.pass(*ms));
                 Ok(())
             }
-            Step::StepBack(ms) => {
+            Step::Back(ms) => {
                 self.both(|session| session.step_back(*ms));
                 Ok(())
             }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "TooLarge")]
+    #[should_panic(expected = "limit of 60 bytes")]
     fn a_store_that_differs_is_found_out() {
         check(|| async { Narrow }, DEFAULT_CASES);
     }

@@ -46,7 +46,7 @@ impl Oracle {
             }
             Step::Pass(ms) => session.pass(*ms),
             // A wall clock before the start would be before what the session's drafts are built for.
-            Step::StepBack(ms) => session.step_to(session.now().minus_ms(*ms).max(START)),
+            Step::Back(ms) => session.step_to(session.now().minus_ms(*ms).max(START)),
             Step::Reopen => {}
         }
         self.compare(session).await

@@ -17,7 +17,7 @@ pub(super) enum Step {
     Write(Vec<Plan>),
     Sweep(ReclaimClass),
     Pass(u64),
-    StepBack(u64),
+    Back(u64),
     Reopen,
 }
 
@@ -162,7 +162,7 @@ fn plan(
 }
 
 fn time() -> impl Strategy<Value = Step> {
-    prop_oneof![3 => span().prop_map(Step::Pass), 1 => select(&[1, 500, 3_600_000][..]).prop_map(Step::StepBack)]
+    prop_oneof![3 => span().prop_map(Step::Pass), 1 => select(&[1, 500, 3_600_000][..]).prop_map(Step::Back)]
 }
 
 fn sweep() -> impl Strategy<Value = Step> {

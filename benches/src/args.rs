@@ -1,0 +1,56 @@
+use crate::topic::Topic;
+use clap::Parser;
+use std::path::PathBuf;
+
+/// What to measure.
+#[derive(Debug, Parser)]
+#[command(name = "memlife-benches", about = "Measures memlife beside what its users could pick instead")]
+pub struct Args {
+    /// Measure this topic alone; may be given several times
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub only: Vec<Topic>,
+    /// Fewer entries and rounds: a look, not a result
+    #[arg(long)]
+    pub quick: bool,
+    /// The benchmark script of the Python original; its rows are left out without
+    #[arg(long, value_name = "PATH", env = "MEMLIFE_BASELINE")]
+    pub python: Option<PathBuf>,
+    /// The benchmark script of Python's diskcache; its rows are left out without
+    #[arg(long, value_name = "PATH", env = "MEMLIFE_DISKCACHE")]
+    pub diskcache: Option<PathBuf>,
+    /// The memlife command to measure [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub memlife: Option<PathBuf>,
+    /// Where the stores are made; must be on a disk [default: beside this program]
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// Write RESULTS.md
+    #[arg(long, conflicts_with_all = ["only", "quick"])]
+    pub write: bool,
+    /// Only do this errand and print its figures as JSON
+    #[arg(long, hide = true, num_args = 2, value_names = ["ERRAND", "URL"])]
+    pub child: Option<Vec<String>>,
+}
+
+impl Args {
+    /// Whether `topic` is to be measured.
+    pub fn wants(&self, topic: Topic) -> bool {
+        self.only.is_empty() || self.only.contains(&topic)
+    }
+
+    /// The command that does the same again, without the paths of this machine.
+    pub fn command(&self) -> String {
+        let mut command = "cargo run --release -p memlife-benches --".to_owned();
+        for topic in &self.only {
+            command.push_str(&format!(" --only {}", topic.name()));
+        }
+        let given = [
+            (self.quick, " --quick"),
+            (self.python.is_some(), " --python PATH"),
+            (self.diskcache.is_some(), " --diskcache PATH"),
+            (self.write, " --write"),
+        ];
+        command.extend(given.iter().filter(|(is_given, _)| *is_given).map(|(_, text)| *text));
+        command
+    }
+}

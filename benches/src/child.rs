@@ -1,0 +1,66 @@
+use crate::measure::Stopwatch;
+use crate::stage;
+use anyhow::{Context, Result};
+use memlife::ListOptions;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::process::Command;
+
+/// What an errand found in a process of its own, whose memory nothing else has touched.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// Entries seen.
+    pub entries: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// The most memory the process ever had, in bytes.
+    pub peak_bytes: u64,
+}
+
+/// Does an errand and prints what it found.
+pub async fn run(errand: &[String]) -> Result<()> {
+    let [errand, url] = errand else { anyhow::bail!("an errand and a URL are needed") };
+    let watch = Stopwatch::start();
+    let memory = stage::open(url).await?;
+    let entries = match errand.as_str() {
+        "list" => {
+            let mut listing = memory.list(ListOptions::new());
+            let mut entries = 0;
+            while listing.next().await?.is_some() {
+                entries += 1;
+            }
+            entries
+        }
+        "export" => {
+            let mut export = memory.export(ListOptions::new());
+            let mut sink = std::io::BufWriter::new(std::io::sink());
+            let mut entries = 0;
+            while let Some(line) = export.next().await? {
+                serde_json::to_writer(&mut sink, &line)?;
+                sink.write_all(b"\n")?;
+                entries += 1;
+            }
+            entries
+        }
+        _ => anyhow::bail!("there is no errand {errand:?}"),
+    };
+    let found = Found { entries, seconds: watch.seconds(), peak_bytes: peak_bytes()? };
+    println!("{}", serde_json::to_string(&found)?);
+    Ok(())
+}
+
+/// Sends a new process of this program on an errand.
+pub fn send(errand: &str, url: &str) -> Result<Found> {
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let output = Command::new(program).args(["--child", errand, url]).output()?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "the errand {errand} failed: {told}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn peak_bytes() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("this system does not tell peak memory")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    Ok(kibibytes.context("this system does not tell peak memory")? * 1024)
+}

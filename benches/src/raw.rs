@@ -1,0 +1,178 @@
+use anyhow::Result;
+use rusqlite::{Connection, Statement, StatementStatus, params};
+use std::path::Path;
+
+/// The same work on the tables of a memlife store in plain SQL: no checksums, no change numbers to keep, no usage,
+/// no removals. What is left is what SQLite itself costs.
+#[derive(Debug)]
+pub struct Raw {
+    connection: Connection,
+}
+
+/// What a row holds beside its number.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its key.
+    pub key: String,
+    class: i64,
+    group: i64,
+    stored: i64,
+    head: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Raw {
+    /// Opens a store's file with the settings that the store itself makes.
+    pub fn open(path: &Path) -> Result<Self> {
+        let connection = Connection::open(path)?;
+        connection.execute_batch(
+            "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;
+             PRAGMA cell_size_check = ON; PRAGMA foreign_keys = OFF;",
+        )?;
+        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+        anyhow::ensure!(mode == "wal", "the store's journal mode is {mode}: durability would not be equal");
+        Ok(Raw { connection })
+    }
+
+    /// Every user's row, as memlife wrote it.
+    pub fn rows(&self) -> Result<Vec<Row>> {
+        let mut select = self.connection.prepare(
+            "SELECT key, class, grp, stored, head, body FROM entry WHERE key > char(2) ORDER BY id",
+        )?;
+        let rows = select.query_map([], |row| {
+            Ok(Row {
+                key: row.get(0)?,
+                class: row.get(1)?,
+                group: row.get(2)?,
+                stored: row.get(3)?,
+                head: row.get(4)?,
+                body: row.get(5)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How many users' rows there are.
+    pub fn count(&self) -> Result<u64> {
+        let count: i64 =
+            self.connection.query_row("SELECT count(*) FROM entry WHERE key > char(2)", [], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Reads by key.
+    pub fn getter(&self) -> Result<Getter<'_>> {
+        Ok(Getter(self.connection.prepare("SELECT head, body FROM entry WHERE key = ?1")?))
+    }
+
+    /// Writes row by row.
+    pub fn putter(&self) -> Result<Putter<'_>> {
+        let last: i64 = self.connection.query_row("SELECT max(seq) FROM entry", [], |row| {
+            Ok(row.get::<_, Option<i64>>(0)?.unwrap_or(0))
+        })?;
+        Ok(Putter {
+            begin: self.connection.prepare("BEGIN IMMEDIATE")?,
+            upsert: self.connection.prepare(
+                "INSERT INTO entry(id, key, seq, class, reclaim_at, grp, stored, head, body)
+                 VALUES(?1, ?2, ?1, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT(key) DO UPDATE SET seq = excluded.seq, class = excluded.class,
+                 reclaim_at = excluded.reclaim_at, grp = excluded.grp, stored = excluded.stored,
+                 head = excluded.head, body = excluded.body",
+            )?,
+            commit: self.connection.prepare("COMMIT")?,
+            seq: last,
+        })
+    }
+
+    /// Removes what is due, in one statement; returns how many rows went.
+    pub fn sweep(&self, class: u8, until_ms: u64) -> Result<usize> {
+        let mut delete = self.connection.prepare("DELETE FROM entry WHERE class = ?1 AND reclaim_at <= ?2")?;
+        Ok(delete.execute((class, until_ms.cast_signed()))?)
+    }
+
+    /// What finding the due rows costs: the query of a sweep, page by page.
+    pub fn due_steps(&self, class: u8, until_ms: u64) -> Result<Steps> {
+        const PAGE: i64 = 1_000;
+        let mut select = self.connection.prepare(
+            "SELECT id, key, reclaim_at, stored FROM entry
+             WHERE class = ?1 AND reclaim_at <= ?2 AND (reclaim_at, id) > (?3, ?4)
+             ORDER BY reclaim_at, id LIMIT ?5",
+        )?;
+        let (mut after, mut found) = ((-1_i64, -1_i64), 0);
+        loop {
+            let found_before = found;
+            let mut rows =
+                select.query(params![class, until_ms.cast_signed(), after.0, after.1, PAGE])?;
+            while let Some(row) = rows.next()? {
+                after = (row.get(2)?, row.get(0)?);
+                found += 1;
+            }
+            drop(rows);
+            if found == found_before {
+                break;
+            }
+        }
+        let steps = |status| select.get_status(status).unsigned_abs();
+        Ok(Steps {
+            rows: found,
+            machine: steps(StatementStatus::VmStep),
+            scanned: steps(StatementStatus::FullscanStep),
+            sorts: steps(StatementStatus::Sort),
+        })
+    }
+}
+
+/// What SQLite did for a query.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps {
+    /// Rows found.
+    pub rows: u64,
+    /// Steps of its virtual machine.
+    pub machine: u32,
+    /// Steps through a whole table.
+    pub scanned: u32,
+    /// Sorts.
+    pub sorts: u32,
+}
+
+/// See [`Raw::getter`].
+#[derive(Debug)]
+pub struct Getter<'c>(Statement<'c>);
+
+impl Getter<'_> {
+    /// The body under `key`.
+    pub fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
+        let mut rows = self.0.query([key])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        std::hint::black_box(row.get_ref(0)?.as_blob()?);
+        Ok(Some(row.get(1)?))
+    }
+}
+
+/// See [`Raw::putter`].
+#[derive(Debug)]
+pub struct Putter<'c> {
+    begin: Statement<'c>,
+    upsert: Statement<'c>,
+    commit: Statement<'c>,
+    seq: i64,
+}
+
+impl Putter<'_> {
+    /// Puts one row in a transaction of its own.
+    pub fn put(&mut self, row: &Row, reclaim_at_ms: u64) -> Result<()> {
+        self.seq += 1;
+        self.begin.execute([])?;
+        self.upsert.execute(params![
+            self.seq,
+            row.key,
+            row.class,
+            reclaim_at_ms.cast_signed(),
+            row.group,
+            row.stored,
+            row.head,
+            row.body
+        ])?;
+        self.commit.execute([])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! One file per thing that is measured; each returns its tables.
+
+mod backends;
+mod command;
+mod counts;
+mod get;
+mod growth;
+mod million;
+mod peers;
+mod put;
+mod python;
+mod sweep;
+
+use crate::args::Args;
+use crate::report::Section;
+use crate::stage::Stage;
+use anyhow::Result;
+use clap::ValueEnum;
+
+/// Something to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Topic {
+    /// Commits, pages and calls, counted
+    Counts,
+    /// Reads by key beside plain SQL
+    Get,
+    /// Writes beside plain SQL
+    Put,
+    /// Sweeps beside plain SQL
+    Sweep,
+    /// What a sweep visits, in a small store and in a big one
+    Growth,
+    /// The same work as the Python original, and as diskcache
+    Python,
+    /// A store of a million entries
+    Million,
+    /// The memlife command as a process
+    Command,
+    /// The backends beside each other
+    Backends,
+}
+
+impl Topic {
+    /// Every topic, in the order of the results.
+    pub const ALL: [Topic; 9] = [
+        Topic::Counts,
+        Topic::Get,
+        Topic::Put,
+        Topic::Sweep,
+        Topic::Growth,
+        Topic::Python,
+        Topic::Million,
+        Topic::Command,
+        Topic::Backends,
+    ];
+
+    /// As the command line names it.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Measures; topics that cannot be measured here say so on standard error and return nothing.
+    pub async fn measure(self, stage: &Stage, args: &Args) -> Result<Vec<Section>> {
+        match self {
+            Topic::Counts => Ok(vec![counts::measure(stage).await?]),
+            Topic::Get => Ok(vec![get::measure(stage).await?]),
+            Topic::Put => Ok(vec![put::measure(stage).await?]),
+            Topic::Sweep => Ok(vec![sweep::measure(stage).await?]),
+            Topic::Growth => Ok(vec![growth::measure(stage).await?]),
+            Topic::Python => python::measure(stage, args).await,
+            Topic::Million => Ok(vec![million::measure(stage).await?]),
+            Topic::Command => command::measure(stage, args).await,
+            Topic::Backends => Ok(vec![backends::measure(stage).await?]),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What opening does with files that are ours, were ours, or never were.
+
+mod support;
+
+use memlife_core::store::{Changes, Feed, Repair, Verify, Want};
+use memlife_core::{ErrorKind, Store};
+use memlife_store_sqlite::{SqliteConfig, SqliteStore};
+use memlife_testkit::draft::put;
+use rusqlite::Connection;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+use support::{Place, SmallDisk, child_folder, run_child, session};
+
+fn refusal(path: &Path) -> (ErrorKind, String) {
+    let error = SqliteStore::open(SqliteConfig::new(path)).unwrap_err();
+    assert!(error.to_string().contains("store.db"), "{error} names the file");
+    (error.kind(), error.to_string())
+}
+
+#[test]
+fn a_missing_store_is_created_only_when_asked() {
+    let place = Place::new();
+    let error = SqliteStore::open(place.config().create(false)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(!place.path.exists());
+    let deep = place.folder.path().join("a/b/store.db");
+    SqliteStore::open(SqliteConfig::new(&deep)).unwrap();
+    assert_eq!(fs::metadata(deep.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_database_of_another_program_stays_as_it_is() {
+    for mode in ["delete", "wal"] {
+        let place = Place::new();
+        let other = Connection::open(&place.path).unwrap();
+        other.pragma_update(None, "journal_mode", mode).unwrap();
+        other.execute_batch("CREATE TABLE theirs(x); INSERT INTO theirs VALUES(1)").unwrap();
+        drop(other);
+        let before = fs::read(&place.path).unwrap();
+        assert_eq!(refusal(&place.path).0, ErrorKind::Invalid);
+        assert_eq!(fs::read(&place.path).unwrap(), before, "{mode}");
+        let names: Vec<_> =
+            fs::read_dir(place.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["store.db"], "nothing was put beside a database in {mode} mode");
+    }
+}
+
+#[test]
+fn what_is_no_database_stays_as_it_is() {
+    let place = Place::new();
+    for content in [&b"hello"[..], &[b'x'; 10_000]] {
+        fs::write(&place.path, content).unwrap();
+        assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt);
+        assert_eq!(fs::read(&place.path).unwrap(), content);
+    }
+    let folder = SqliteStore::open(SqliteConfig::new(place.folder.path())).unwrap_err();
+    assert_eq!(folder.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_store_that_was_cut_off_is_refused() {
+    let place = Place::new();
+    let session = place.session();
+    for n in 0..200 {
+        session.apply(put(&format!("a/{n}"), "\"some value of some length\"")).await;
+    }
+    drop(session);
+    let whole = fs::read(&place.path).unwrap();
+    for length in [0, 1, 99, 512, 4_095, 4_096, 8_192, whole.len() - 1] {
+        fs::write(&place.path, &whole[..length]).unwrap();
+        eprintln!("{length}");
+        assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt, "cut to {length} bytes");
+        assert_eq!(fs::metadata(&place.path).unwrap().len() as usize, length, "left as it was");
+    }
+    fs::write(&place.path, &whole).unwrap();
+    assert_eq!(place.session().keys("a").await.len(), 200);
+}
+
+#[test]
+fn a_store_of_a_newer_memlife_asks_for_an_upgrade() {
+    let place = Place::new();
+    drop(place.session());
+    Connection::open(&place.path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    let (kind, message) = refusal(&place.path);
+    assert_eq!(kind, ErrorKind::Unsupported);
+    assert!(message.contains("upgrade"), "{message}");
+}
+
+#[tokio::test]
+async fn a_migration_under_an_open_store_stops_its_writes() {
+    let place = Place::new();
+    let session = place.session();
+    session.apply(put("a/b", "1")).await;
+    let newer = Connection::open(&place.path).unwrap();
+    newer.execute_batch("UPDATE ledger SET format = 2 WHERE id = 0").unwrap();
+    let error = session.try_write(put("a/b", "2")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("upgrade"));
+    assert_eq!(session.value("a/b").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_copied_store_is_another_replica_and_the_moved_one_is_not() {
+    let place = Place::new();
+    let session = place.session();
+    session.apply(put("a/b", "1")).await;
+    let cursor = session.head_cursor().await;
+    let original = session.store().info().clone();
+    drop(session);
+    let copied = place.folder.path().join("copy.db");
+    fs::copy(&place.path, &copied).unwrap();
+    let copy = session_at(&copied);
+    assert_ne!(copy.store().info().replica, original.replica);
+    assert_ne!(copy.store().info().incarnation, original.incarnation);
+    assert_eq!(copy.value("a/b").await.as_deref(), Some("1"));
+    let feed = Feed { after: Some(cursor.clone()), limit: 1, wait: Duration::ZERO, want: Want::Head };
+    assert!(matches!(copy.store().changes(&feed).await.unwrap(), Changes::Gap(_)));
+    let moved = place.folder.path().join("moved.db");
+    fs::rename(&place.path, &moved).unwrap();
+    let moved = session_at(&moved);
+    assert_eq!(moved.store().info().replica, original.replica);
+    assert!(moved.feed(&cursor).await.is_empty());
+}
+
+fn session_at(path: &Path) -> memlife_testkit::Session {
+    session(SqliteConfig::new(path))
+}
+
+#[test]
+fn racing_to_create_a_store_harms_nobody() {
+    for _ in 0..20 {
+        let place = Place::new();
+        let barrier = Arc::new(Barrier::new(4));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (config, barrier) = (place.config(), Arc::clone(&barrier));
+                std::thread::spawn(move || {
+                    barrier.wait();
+                    SqliteStore::open(config).unwrap().info().replica
+                })
+            })
+            .collect();
+        let replicas: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(replicas.windows(2).all(|pair| pair[0] == pair[1]), "{replicas:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_on_a_read_only_disk_can_be_read() {
+    let Some(disk) = SmallDisk::mount(8 << 20) else { return };
+    let config = SqliteConfig::new(disk.path().join("store.db"));
+    session(config.clone()).apply(put("a/b", "1")).await;
+    disk.make_read_only();
+    let session = session(config);
+    assert!(session.store().info().read_only);
+    assert_eq!(session.value("a/b").await.as_deref(), Some("1"));
+    assert_eq!(session.keys("").await, ["a/b"]);
+    let error = session.try_batch(vec![put("a/b", "2").build()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn files_are_their_owners_alone_whatever_the_umask() {
+    let place = Place::new();
+    run_child("umask 000", "create_a_store_in_a_new_folder", place.folder.path());
+    let folder = place.folder.path().join("new");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    let mut seen = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        seen += 1;
+    }
+    assert_eq!(seen, 4, "the database, its log, its shared memory and the reserve");
+}
+
+#[test]
+#[ignore = "a part of files_are_their_owners_alone_whatever_the_umask"]
+fn create_a_store_in_a_new_folder() {
+    let Some(folder) = child_folder() else { return };
+    let config = SqliteConfig::new(folder.join("new/store.db"));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let session = session(config);
+    runtime.block_on(session.apply(put("a/b", "1")));
+    // A process that is killed leaves all files behind.
+    std::mem::forget(session);
+}
+
+#[test]
+fn a_folder_open_to_others_is_warned_about() {
+    let place = Place::new();
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let store = SqliteStore::open(place.config()).unwrap();
+    assert!(store.info().warnings.iter().any(|warning| warning.0.contains("chmod 700")));
+    drop(store);
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(SqliteStore::open(place.config()).unwrap().info().warnings, []);
+}
+
+#[tokio::test]
+async fn names_that_mean_something_in_a_uri_are_names() {
+    let place = Place::new();
+    let path = place.folder.path().join("a %41?mode=ro#b.db");
+    session_at(&path).apply(put("a/b", "1")).await;
+    assert!(path.exists());
+    assert_eq!(session_at(&path).value("a/b").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "measures real time")]
+async fn opening_reads_no_entries() {
+    let place = Place::new();
+    let session = place.session();
+    for n in 0..20 {
+        let writes = (0..5_000).map(|m| put(&format!("a/{n}/{m}"), "1").build()).collect();
+        session.batch(writes).await;
+    }
+    drop(session);
+    let started = Instant::now();
+    let store = SqliteStore::open(place.config()).unwrap();
+    let took = started.elapsed();
+    assert!(took < Duration::from_millis(50), "{took:?} for 100,000 entries");
+    assert_eq!(store.verify(Repair::No).await.unwrap().problems, 0);
+}

@@ -1,0 +1,99 @@
+//! Several handles on one file, as several processes have.
+
+mod support;
+
+use memlife_core::store::{Cause, Changes, Durability, Feed, Repair, Want};
+use memlife_testkit::draft::{add, delete, erase, put};
+use std::sync::Arc;
+use std::time::Duration;
+use support::Place;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writes_of_several_handles_are_all_there() {
+    let place = Place::new();
+    let handles: Vec<_> = (0..4).map(|_| Arc::new(place.session())).collect();
+    let tasks: Vec<_> = handles
+        .iter()
+        .enumerate()
+        .flat_map(|(n, handle)| (0..4).map(move |task| (n, task, Arc::clone(handle))))
+        .map(|(n, task, handle)| {
+            tokio::spawn(async move {
+                for m in 0..50 {
+                    handle.apply(add("all/count", 1)).await;
+                    handle.apply(put(&format!("own/{n}/{task}/{m}"), "1")).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(handles[0].value("all/count").await.as_deref(), Some("800"));
+    for handle in &handles {
+        assert_eq!(handle.keys("own").await.len(), 800);
+    }
+    let verification = handles[0].store().verify(Repair::No).await.unwrap();
+    assert_eq!((verification.checked, verification.problems), (801, 0), "{:?}", verification.findings);
+}
+
+#[tokio::test]
+async fn a_group_that_another_handle_emptied_counts_again() {
+    let place = Place::new();
+    let (mine, theirs) = (place.session(), place.session());
+    mine.apply(put("a/b/c", "1")).await;
+    theirs.apply(erase("a/b/c", Cause::Evicted)).await;
+    assert_eq!(mine.usage().await.0, []);
+    // Another group in between, so that a row number that was used twice would be noticed.
+    theirs.apply(put("x/y/z", "1")).await;
+    mine.apply(put("a/b/c", "1")).await;
+    mine.apply(put("a/b/d", "1")).await;
+    let (groups, totals) = theirs.usage().await;
+    let counts: Vec<_> = groups.iter().map(|(group, tally)| (&*group.namespace, tally.entries)).collect();
+    assert_eq!(counts, [("a/b", 2), ("x/y", 1)]);
+    assert_eq!(totals.tally.entries, 3);
+    assert_eq!(mine.store().verify(Repair::No).await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_waiting_feed_hears_of_other_handles() {
+    let place = Place::new();
+    let (mine, theirs) = (place.session(), Arc::new(place.session()));
+    let after = mine.head_cursor().await;
+    let writer = Arc::clone(&theirs);
+    let feed = Feed { after: Some(after), limit: 10, wait: Duration::from_secs(20), want: Want::Whole };
+    let (changes, _) = tokio::join!(mine.store().changes(&feed), async move {
+        tokio::task::yield_now().await;
+        writer.apply(put("a/b", "1")).await;
+    });
+    match changes.unwrap() {
+        Changes::Page(page) => assert_eq!(page.items.len(), 1),
+        Changes::Gap(_) => panic!("nothing is missing"),
+    }
+}
+
+#[test]
+fn a_waiting_feed_needs_no_runtime_and_ends_in_time() {
+    let place = Place::new();
+    let session = place.session();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let after = Some(runtime.block_on(session.head_cursor()));
+    let feed = Feed { after, limit: 10, wait: Duration::from_millis(30), want: Want::Whole };
+    // The runtime has no timer.
+    match runtime.block_on(session.store().changes(&feed)).unwrap() {
+        Changes::Page(page) => assert!(page.items.is_empty()),
+        Changes::Gap(_) => panic!("nothing is missing"),
+    }
+}
+
+#[tokio::test]
+async fn a_synced_write_and_a_plain_one_take_turns() {
+    let place = Place::new();
+    let plain = place.session();
+    let synced = support::session(place.config().durability(Durability::Disk));
+    for n in 0..5 {
+        plain.apply(put("a/b", &n.to_string())).await;
+        assert_eq!(synced.value("a/b").await, Some(n.to_string()));
+        synced.apply(delete("a/b")).await;
+        assert_eq!(plain.value("a/b").await, None);
+    }
+}
