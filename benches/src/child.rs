@@ -59,7 +59,8 @@ pub fn send(errand: &str, url: &str) -> Result<Found> {
 }
 
 fn peak_bytes() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("this system does not tell peak memory")?;
+    let status =
+        std::fs::read_to_string("/proc/self/status").context("this system does not tell peak memory")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     Ok(kibibytes.context("this system does not tell peak memory")? * 1024)

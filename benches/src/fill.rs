@@ -35,9 +35,8 @@ pub async fn import(
             Life::Until(until) => Some(until),
             Life::Permanent => Some(century),
         };
-        let expires_at = until
-            .map(|until| jiff::Timestamp::from_millisecond(until.ms().cast_signed()))
-            .transpose()?;
+        let expires_at =
+            until.map(|until| jiff::Timestamp::from_millisecond(until.ms().cast_signed())).transpose()?;
         let line = Line { key: &key, value: &value, expires_at };
         import.line(&serde_json::to_string(&line)?).await?;
     }

@@ -17,10 +17,12 @@ pub struct Footprint {
 impl Footprint {
     /// Of this process up to now.
     pub fn now() -> Result<Self> {
-        let text = std::fs::read_to_string("/proc/self/io").context("this system does not count input and output")?;
+        let text = std::fs::read_to_string("/proc/self/io")
+            .context("this system does not count input and output")?;
         let field = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            line.and_then(|number| number.trim().parse().ok()).with_context(|| format!("no {name} is counted"))
+            line.and_then(|number| number.trim().parse().ok())
+                .with_context(|| format!("no {name} is counted"))
         };
         Ok(Footprint { reads: field("syscr")?, writes: field("syscw")?, bytes_read: field("rchar")? })
     }
@@ -79,7 +81,8 @@ impl LogCounter {
     pub fn read(&self) -> Result<Log> {
         const HEADER: usize = 32;
         const FRAME_HEADER: usize = 24;
-        let bytes = std::fs::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        let bytes =
+            std::fs::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
         let number = |at: usize| {
             let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
             word.map(u32::from_be_bytes)

@@ -1,4 +1,5 @@
 use anyhow::{Context, Result};
+use memlife::{Clock, SystemClock};
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
@@ -27,9 +28,7 @@ impl Machine {
             anyhow::bail!("{} is on {file_system}: give a folder on a disk with --folder", folder.display());
         }
         Ok(Machine {
-            date: {
-                let now = jiff::Timestamp::from_millisecond(SystemClock.now().ms().cast_signed())?;
-                now.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            date: today()?,
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             model: field("/proc/cpuinfo", "model name"),
             memory: field("/proc/meminfo", "MemTotal"),
@@ -74,6 +73,11 @@ fn field(path: &str, name: &str) -> String {
     let fields = text.lines().filter_map(|line| line.split_once(':'));
     let mut values = fields.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().to_owned());
     values.next().unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn today() -> Result<String> {
+    let now = jiff::Timestamp::from_millisecond(SystemClock.now().ms().cast_signed())?;
+    Ok(now.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 fn output(command: &mut Command) -> String {

@@ -55,7 +55,8 @@ impl Raw {
     /// How many users' rows there are.
     pub fn count(&self) -> Result<u64> {
         let count: i64 =
-            self.connection.query_row("SELECT count(*) FROM entry WHERE key > char(2)", [], |row| row.get(0))?;
+            self.connection
+                .query_row("SELECT count(*) FROM entry WHERE key > char(2)", [], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }
 
@@ -85,7 +86,8 @@ impl Raw {
 
     /// Removes what is due, in one statement; returns how many rows went.
     pub fn sweep(&self, class: u8, until_ms: u64) -> Result<usize> {
-        let mut delete = self.connection.prepare("DELETE FROM entry WHERE class = ?1 AND reclaim_at <= ?2")?;
+        let mut delete =
+            self.connection.prepare("DELETE FROM entry WHERE class = ?1 AND reclaim_at <= ?2")?;
         Ok(delete.execute((class, until_ms.cast_signed()))?)
     }
 
@@ -100,8 +102,7 @@ impl Raw {
         let (mut after, mut found) = ((-1_i64, -1_i64), 0);
         loop {
             let found_before = found;
-            let mut rows =
-                select.query(params![class, until_ms.cast_signed(), after.0, after.1, PAGE])?;
+            let mut rows = select.query(params![class, until_ms.cast_signed(), after.0, after.1, PAGE])?;
             while let Some(row) = rows.next()? {
                 after = (row.get(2)?, row.get(0)?);
                 found += 1;

@@ -105,9 +105,9 @@ impl Big {
             let turn = at % every == (at / every * 7919) % every && at / every < due;
             (format!("session/agent{}/k{at:07}", at % 97), if turn { later } else { Life::Permanent })
         });
-        let all = adjacent.chain(mixed).map(|(key, life)| {
-            (key, workload::value_of(&mut random, workload::SMALL), life)
-        });
+        let all = adjacent
+            .chain(mixed)
+            .map(|(key, life)| (key, workload::value_of(&mut random, workload::SMALL), life));
         fill::import(&memory, all).await?;
         close(memory).await?;
         Ok(Big { path, living, due, filled_at, filling: watch.elapsed() })

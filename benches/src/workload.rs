@@ -51,8 +51,8 @@ fn under(first_segment: &str, letter: &str, count: usize, bytes: usize) -> Vec<I
 }
 
 const WORDS: [&str; 14] = [
-    "agent", "task", "status", "running", "plan", "review", "merge", "build", "test", "deploy", "cache", "index",
-    "shard", "queue",
+    "agent", "task", "status", "running", "plan", "review", "merge", "build", "test", "deploy", "cache",
+    "index", "shard", "queue",
 ];
 
 /// A value as the Python benchmark makes it: words with numbers, `bytes` long.

@@ -133,7 +133,8 @@ impl PolicyChoice {
                 return PolicyChoice { path: Some(path), why, is_named: false };
             }
         }
-        PolicyChoice { path: None, why: "built-in".into(), is_named: false }
+        let why = format!("no policy file is in {}", project.directory().display());
+        PolicyChoice { path: None, why, is_named: false }
     }
 }
 

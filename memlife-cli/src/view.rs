@@ -2,6 +2,7 @@
 
 use crate::instant;
 use anyhow::Result;
+use memlife::policy::Rule;
 use memlife::record::{Codec, ExpiryOrigin};
 use memlife::{Encoding, Entry, ExportLine, Value};
 use serde::Serialize;
@@ -48,7 +49,7 @@ impl<'a> EntryView<'a> {
             },
             writer: entry.writer.as_deref(),
             kind: entry.kind.name(),
-            rule: &entry.rule,
+            rule: Rule::title(&entry.rule),
             siblings: entry.siblings,
             raw_bytes: entry.raw_len,
             stored_bytes: entry.stored_len,
@@ -81,7 +82,7 @@ impl<'a> EntryView<'a> {
             format!("writer      {}", self.writer.unwrap_or("-")),
             format!("expires     {} (by {})", self.expires_at.clone().unwrap_or_else(never), self.expiry_by),
             format!("kind        {}", self.kind),
-            format!("rule        {}", memlife::policy::Rule::title(self.rule)),
+            format!("rule        {}", self.rule),
             format!("siblings    {}", self.siblings),
             format!("bytes       {} ({} as stored, {})", self.raw_bytes, self.stored_bytes, self.compression),
         ]

@@ -1,4 +1,4 @@
-use crate::{Changed, Lattice, ReplicaId};
+use crate::{Changed, Lattice, Overflow, ReplicaId, pairs};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,20 +26,42 @@ pub struct Dot {
 /// The set of dots a state has seen, whether their values are still there or not.
 ///
 /// A version vector for the contiguous part and a cloud for what arrived out of order, as in
-/// Almeida, Shoker and Baquero, "Delta State Replicated Data Types" (2018), section 7.2.
+/// Almeida, Shoker and Baquero, "Delta State Replicated Data Types" (2018), section 7.2. Equal sets are equal
+/// states and equal bytes. Decoding refuses every other form of a set.
+///
+/// Choose it to build a state of your own whose removals must not outlive what they saw. It takes 10 to 20
+/// bytes per actor, whatever was removed; a dot in the cloud takes about as much.
+///
+/// ```
+/// use memlife_crdt::{CausalContext, Lattice, ReplicaId};
+///
+/// let mut here = CausalContext::default();
+/// let first = here.mint(ReplicaId(1), 1)?;
+/// let mut there = here.clone();
+/// let second = there.mint(ReplicaId(2), 1)?;
+///
+/// assert!(here.contains(first) && !here.contains(second));
+/// let _ = here.join(&there);
+/// assert_eq!(here, there);
+/// # Ok::<(), memlife_crdt::Overflow>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Encoded")]
 pub struct CausalContext {
+    /// Never 0: the dots 1 to this number were seen.
+    #[serde(serialize_with = "pairs::serialize")]
     vector: BTreeMap<Actor, u64>,
+    /// Only what lies beyond the vector with a gap between.
     cloud: BTreeSet<Dot>,
 }
 
 impl CausalContext {
     /// Whether `dot` was seen.
     pub fn contains(&self, dot: Dot) -> bool {
-        self.vector.get(&dot.actor).is_some_and(|&n| dot.n <= n) || self.cloud.contains(&dot)
+        dot.n <= self.seen(dot.actor) || self.cloud.contains(&dot)
     }
 
-    /// Records `dot` as seen.
+    /// Records `dot` as seen. There is no dot 0: it counts as seen by all.
     pub fn insert(&mut self, dot: Dot) -> Changed {
         if self.contains(dot) {
             return Changed::No;
@@ -50,24 +72,41 @@ impl CausalContext {
     }
 
     /// Mints the next dot of `replica`, under its latest presence or, with none, under `generation`.
-    pub fn mint(&mut self, replica: ReplicaId, generation: u64) -> Dot {
-        let newest = Actor { replica, generation: u64::MAX };
-        let oldest = Actor { replica, generation: 0 };
-        let (actor, seen) = self
-            .vector
-            .range(oldest..=newest)
-            .next_back()
-            .map_or((Actor { replica, generation }, 0), |(actor, &n)| (*actor, n));
-        // A dot of this actor that waits in the cloud was minted already.
-        let waiting = self.cloud.iter().filter(|dot| dot.actor == actor).map(|dot| dot.n).max().unwrap_or(0);
-        let dot = Dot { actor, n: seen.max(waiting).saturating_add(1) };
+    ///
+    /// # Errors
+    /// [`Overflow`] when the presence has no number left and `generation` is no later one; nothing changes then.
+    pub fn mint(&mut self, replica: ReplicaId, generation: u64) -> Result<Dot, Overflow> {
+        let fresh = Actor { replica, generation };
+        let dot = match self.latest(replica) {
+            None => Dot { actor: fresh, n: 1 },
+            Some(Dot { actor, n }) => match n.checked_add(1) {
+                Some(n) => Dot { actor, n },
+                None if generation > actor.generation => Dot { actor: fresh, n: 1 },
+                None => return Err(Overflow),
+            },
+        };
         let _ = self.insert(dot);
-        dot
+        Ok(dot)
     }
 
     /// Whether nothing was seen.
     pub fn is_empty(&self) -> bool {
         self.vector.is_empty() && self.cloud.is_empty()
+    }
+
+    /// Up to which number the dots of `actor` were seen without a gap.
+    fn seen(&self, actor: Actor) -> u64 {
+        self.vector.get(&actor).copied().unwrap_or(0)
+    }
+
+    /// The last dot that was seen of the latest presence of `replica`.
+    fn latest(&self, replica: ReplicaId) -> Option<Dot> {
+        let oldest = Actor { replica, generation: 0 };
+        let newest = Actor { replica, generation: u64::MAX };
+        let counted = self.vector.range(oldest..=newest).next_back().map(|(&actor, &n)| Dot { actor, n });
+        // A dot that waits in the cloud was minted, too.
+        let cloud = Dot { actor: oldest, n: 0 }..=Dot { actor: newest, n: u64::MAX };
+        counted.max(self.cloud.range(cloud).next_back().copied())
     }
 
     /// Moves dots that continue the vector out of the cloud, which is in order.
@@ -88,9 +127,8 @@ impl Lattice for CausalContext {
     fn join(&mut self, other: &Self) -> Changed {
         let mut changed = Changed::No;
         for (&actor, &n) in &other.vector {
-            let seen = self.vector.entry(actor).or_insert(0);
-            if n > *seen {
-                *seen = n;
+            if n > self.seen(actor) {
+                self.vector.insert(actor, n);
                 changed = Changed::Yes;
             }
         }
@@ -102,5 +140,33 @@ impl Lattice for CausalContext {
         }
         self.compact();
         changed
+    }
+}
+
+/// A context as read, before it is known to be one.
+#[derive(Deserialize)]
+#[serde(rename = "CausalContext")]
+struct Encoded {
+    vector: Vec<(Actor, u64)>,
+    cloud: Vec<Dot>,
+}
+
+impl TryFrom<Encoded> for CausalContext {
+    type Error = &'static str;
+
+    fn try_from(encoded: Encoded) -> Result<Self, Self::Error> {
+        let Encoded { vector, cloud } = encoded;
+        if !pairs::ascend(vector.iter().map(|(actor, _)| actor)) || !pairs::ascend(cloud.iter()) {
+            return Err("a causal context is out of order");
+        }
+        if vector.iter().any(|&(_, n)| n == 0) {
+            return Err("a causal context counts no dot of an actor that it lists");
+        }
+        let context =
+            CausalContext { vector: vector.into_iter().collect(), cloud: cloud.into_iter().collect() };
+        if context.cloud.iter().any(|dot| dot.n <= context.seen(dot.actor).saturating_add(1)) {
+            return Err("a causal context sets apart a dot that belongs to its vector");
+        }
+        Ok(context)
     }
 }

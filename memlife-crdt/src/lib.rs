@@ -3,19 +3,33 @@
 //! Replicas that hold these states and exchange them in any order, any number of times, end up equal. The crate
 //! does no I/O, reads no clock and knows nothing of keys, stores or policies.
 //!
+//! | type | holds | choose it when | bytes beside the values |
+//! |---|---|---|---|
+//! | [`Register`] | the newest value | the older of two concurrent writes may go | 20 |
+//! | [`MultiValue`] | every value no later write has seen | no concurrent write may be lost | 35 per value, 20 per replica |
+//! | [`Counter`] | a sum | many count at once, and a reset must be exact | 20 per replica |
+//! | [`Life`] | an expiry | an entry may expire and be renewed | 30 |
+//! | [`CausalContext`] | the set of writes seen | you build a state of your own | 20 per replica |
+//!
+//! A replica is one store, not one process, so the numbers per replica stay small.
+//!
+//! Each state has one serde form: equal states are equal bytes, and decoding answers bytes that no honest
+//! replica can have written with an error. No operation panics, whatever was decoded.
+//!
 //! ```
 //! use memlife_crdt::{Counter, Lattice, ReplicaId};
 //!
 //! let (here, there) = (ReplicaId(1), ReplicaId(2));
 //! let mut counter = Counter::default();
-//! counter.add(here, 1, 5).unwrap();
+//! counter.add(here, 1, 5)?;
 //!
 //! let mut copy = counter.clone();
-//! copy.add(there, 1, 1).unwrap(); // concurrent with the reset
+//! copy.add(there, 1, 1)?; // concurrent with the reset
 //! counter.reset();
 //!
 //! let _ = counter.join(&copy);
 //! assert_eq!(counter.value(), 1); // exactly what the reset had not seen
+//! # Ok::<(), memlife_crdt::Overflow>(())
 //! ```
 
 mod clock;
@@ -24,6 +38,7 @@ mod dot;
 mod lattice;
 mod life;
 mod multi_value;
+mod pairs;
 mod register;
 mod time;
 

@@ -6,6 +6,20 @@ use serde::{Deserialize, Serialize};
 ///
 /// Equal stamps occur only where stamps were imported; then a removal beats a value and the greater bytes
 /// beat the lesser, so that replicas agree whatever they saw first.
+///
+/// Choose it where only the newest value matters and losing the older of two concurrent writes is right. It is
+/// the cheapest state: about 20 bytes beside the value, however many replicas write.
+///
+/// ```
+/// use memlife_crdt::{Changed, Hlc, Lattice, Register, ReplicaId, Stamp, Timestamp};
+///
+/// let stamp = |ms, replica| Stamp::new(Hlc::new(Timestamp::from_ms(ms)), ReplicaId(replica));
+/// let mut here = Register { stamp: stamp(1_000, 1), value: Some("draft".into()) };
+/// let there = Register { stamp: stamp(1_001, 2), value: Some("final".into()) };
+///
+/// assert_eq!(here.join(&there), Changed::Yes);
+/// assert_eq!(here.value.as_deref(), Some(&b"final"[..]));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register {
     /// When the value was written.

@@ -2,6 +2,16 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z, at most 2^48 - 1 (the year 10889).
+///
+/// Arithmetic saturates, so no instant is ever out of range.
+///
+/// ```
+/// use memlife_crdt::Timestamp;
+///
+/// let written = Timestamp::from_ms(1_000);
+/// assert_eq!(written.plus_ms(500).since(written), 500);
+/// assert_eq!(Timestamp::MAX.plus_ms(1), Timestamp::MAX);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);

@@ -121,6 +121,11 @@ impl Directory {
         self.staging.publish(content, self.entries.as_fd(), name, durable)
     }
 
+    /// How many bytes can still be written; unknown counts as plenty.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        fs::fstatvfs(&self.entries).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
     /// Removes the entry file `name`; says whether there was one.
     pub(crate) fn remove(&self, name: &str) -> Result<bool> {
         match fs::unlinkat(&self.entries, name, AtFlags::empty()) {

@@ -416,6 +416,22 @@ mod tests {
         assert_eq!(file["conflict_values"], Json::Array(vec![]));
     }
 
+    /// Files of this format are out there: neither may its reading change nor, by accident, its writing.
+    #[test]
+    fn the_format_stays_as_it_is() {
+        let golden = [
+            ("register", register(&json("{\"task\": [1, 2.50]}"), Compression::NONE)),
+            ("bytes", register(&Value::bytes(vec![0, 159, 146, 150]), Compression::NONE)),
+            ("siblings", siblings(&["\"option_b\"", "\"option_a\""], Compression::NONE)),
+        ];
+        for (name, record) in golden {
+            let path = format!("{}/tests/data/format-1-{name}.json", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read(path).unwrap();
+            assert_eq!(read(&text, LIMIT).unwrap().record, record, "{name}");
+            assert_eq!(String::from_utf8(write(&record).unwrap()), String::from_utf8(text), "{name}");
+        }
+    }
+
     #[test]
     fn bytes_and_compressed_values_are_base64() {
         let bytes = Value::bytes(vec![0, 159, 146, 150]);

@@ -11,6 +11,9 @@ use memlife_core::{Error, ErrorKind, Key, Result, Timestamp};
 use memlife_store_sqlite::{Bodies, Home};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// What putting an entry leaves free for the index to follow.
+const INDEX_ROOM_BYTES: u64 = 1 << 20;
+
 /// Where the store's clock is, inside memlife's own folder.
 const CLOCK: &str = "clock";
 
@@ -41,6 +44,7 @@ impl Files {
             body_bytes,
             originals: AtomicBool::new(true),
             clock: clock.ok().map(StoreClock::new),
+            failed: AtomicBool::new(false),
         }
     }
 
@@ -112,6 +116,11 @@ impl Files {
         let text = document::write(record)?;
         if text.len() > document::max_bytes(self.body_bytes) {
             return Err(Error::new(ErrorKind::TooLarge, "the entry's file would be too large"));
+        }
+        // Without room for its row an entry would be there and not be indexed: better it is not there.
+        if self.directory.free_bytes() < INDEX_ROOM_BYTES + text.len() as u64 {
+            let message = "the disk is full: free some space; deletes and sweeps still run";
+            return Err(Error::new(ErrorKind::Full, message));
         }
         let own = name::of(key);
         self.make_way(&own, key)?;

@@ -1,13 +1,13 @@
 //! Files on their way into the directory, and what dead writers left of theirs.
 
-use crate::directory::{Names, subdirectory, write_whole};
-use crate::error::of_change;
+use crate::directory::{Names, write_whole};
+use crate::error::{of_call, of_change};
 use memlife_core::{Error, ErrorKind, Result};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// How often a name that is taken, or a desk that was cleared away, is given up for the next.
@@ -29,7 +29,7 @@ pub(crate) struct Staging {
 #[derive(Debug)]
 struct Desk {
     name: String,
-    folder: std::sync::Arc<OwnedFd>,
+    folder: Arc<OwnedFd>,
 }
 
 impl Staging {
@@ -82,7 +82,7 @@ impl Staging {
         Ok(cleared)
     }
 
-    fn desk(&self) -> Result<std::sync::Arc<OwnedFd>> {
+    fn desk(&self) -> Result<Arc<OwnedFd>> {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(desk) = &*desk {
             return Ok(desk.folder.clone());
@@ -96,18 +96,28 @@ impl Staging {
     fn set_up(&self) -> Result<Desk> {
         for _ in 0..MAX_TRIES {
             let name = format!("{:016x}", random()?);
-            let folder = subdirectory(self.root.as_fd(), &name)?;
-            let locked = fs::flock(&folder, FlockOperation::NonBlockingLockExclusive);
-            // Somebody may have cleared it away between its creation and the lock.
-            let links = fs::fstat(&folder).map_or(0, |stat| stat.st_nlink);
-            if locked.is_ok() && links > 0 {
-                return Ok(Desk { name, folder: folder.into() });
+            match self.claim(&name) {
+                Ok(Some(folder)) => return Ok(Desk { name, folder: Arc::new(folder) }),
+                Ok(None) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(of_call("making a folder for unfinished files", errno)),
             }
         }
         Err(Error::new(
             ErrorKind::Unavailable,
             "the file system locks no folders: use another store than fs:",
         ))
+    }
+
+    /// Makes the folder `name` and takes its lock; `None` when another store cleared it away in between, since it
+    /// found it without an owner.
+    fn claim(&self, name: &str) -> Result<Option<OwnedFd>, Errno> {
+        fs::mkdirat(&self.root, name, Mode::RWXU)?;
+        let folder = match open_folder(self.root.as_fd(), name) {
+            Err(Errno::NOENT) => return Ok(None),
+            opened => opened?,
+        };
+        let is_locked = fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok();
+        Ok((is_locked && fs::fstat(&folder)?.st_nlink > 0).then_some(folder))
     }
 }
 

@@ -68,7 +68,7 @@ impl FsStore {
     }
 
     /// The entry in the file of `key`, where memlife wrote it: the usual case, without the index.
-    fn from_file(&self, key: &Key, want: Want) -> Result<Option<Record>> {
+    fn in_file(&self, key: &Key, want: Want) -> Result<Option<Record>> {
         if key.is_system() {
             return Ok(None);
         }
@@ -97,7 +97,7 @@ impl Store for FsStore {
         let (mut asked, mut places) = (Vec::new(), Vec::new());
         let mut clock = self.clock()?;
         for key in keys {
-            let slot = self.from_file(key, want).map_err(|error| error.during("get"))?;
+            let slot = self.in_file(key, want).map_err(|error| error.during("get"))?;
             // A row may hold what has no file: a tombstone, memlife's own entries, the numbers of an original's.
             if slot.is_none() {
                 asked.push(key.clone());

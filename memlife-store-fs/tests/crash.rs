@@ -1,5 +1,7 @@
 //! What a crash leaves between a file and its row, made by hand, and how it mends.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use memlife_core::store::{Cause, Repair};

@@ -69,8 +69,29 @@ fn probe(config: &SqliteConfig, sort: Sort) -> Result<()> {
         // With a log beside it the file alone may be half a checkpoint.
         Err(error) if error.kind() == ErrorKind::Corrupt && has_log(&config.path) => Ok(()),
         Err(error) => Err(error),
+        Ok(State::Ours(_)) if is_cut_off(&connection, &config.path)? => {
+            let message =
+                format!("{} is cut off in the middle of a page: restore a backup", config.path.display());
+            Err(corrupt(&message))
+        }
         Ok(_) => Ok(()),
     }
+}
+
+/// Whether the file ends within a page, which SQLite takes for zeros. With a log it may: a checkpoint that found
+/// no space leaves the like, and is done again.
+fn is_cut_off(connection: &Connection, path: &Path) -> Result<bool> {
+    let page_bytes: u64 = connection
+        .pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))
+        .map_err(from_sqlite)?
+        .max(1)
+        .cast_unsigned();
+    let ends_within = || {
+        let length = std::fs::metadata(path).map_err(|error| at_path(path, "cannot look at", error))?.len();
+        Ok::<_, Error>(length % page_bytes != 0)
+    };
+    // Looked at twice: in between, another process may have finished its checkpoint and removed the log.
+    Ok(ends_within()? && !has_log(path) && ends_within()?)
 }
 
 fn has_log(path: &Path) -> bool {

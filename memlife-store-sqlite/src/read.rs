@@ -129,7 +129,8 @@ fn fill(
     range: &Range,
     page: &mut Page,
 ) -> Result<()> {
-    let mut room = query.limit.max(1).saturating_sub(page.records.len());
+    let mut room = Room::of(query);
+    page.records.iter().for_each(|record| room.take(record));
     let sql = match query.want {
         Want::Head => "SELECT key, head FROM entry WHERE key > ?1 AND key < ?2 ORDER BY key",
         Want::Whole => "SELECT key, head, body FROM entry WHERE key > ?1 AND key < ?2 ORDER BY key",
@@ -145,22 +146,44 @@ fn fill(
                 continue;
             }
         };
-        if room == 0 {
+        if room.is_full() {
             return Ok(());
         }
-        room -= 1;
-        let found = rows::record(row, 1, key.clone(), query.want);
-        let outside = outside.filter(|_| query.want == Want::Whole && !key.is_system());
-        match (found, outside) {
-            (Ok(row), Some(bodies)) => {
-                page.records.extend(bodies.load(&key, Some(row), query.want).transpose());
-            }
-            (found, _) => page.records.push(found),
-        }
+        let row = rows::record(row, 1, key.clone(), query.want);
+        let found = match (row, outside.filter(|_| query.want == Want::Whole && !key.is_system())) {
+            (Ok(row), Some(bodies)) => bodies.load(&key, Some(row), query.want).transpose(),
+            (row, _) => Some(row),
+        };
+        found.iter().for_each(|record| room.take(record));
+        page.records.extend(found);
         page.next = Some(key);
     }
     page.next = None;
     Ok(())
+}
+
+/// What still fits a page.
+struct Room {
+    records: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn of(query: &Scan) -> Self {
+        // No page is as large as that.
+        let bytes = if query.bytes == 0 { usize::MAX } else { query.bytes };
+        Room { records: query.limit.max(1), bytes }
+    }
+
+    fn take(&mut self, record: &Result<Record>) {
+        let body = record.as_ref().ok().and_then(|record| record.body.as_ref());
+        self.records = self.records.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(body.map_or(0, |body| body.as_bytes().len()));
+    }
+
+    fn is_full(&self) -> bool {
+        self.records == 0 || self.bytes == 0
+    }
 }
 
 /// Entries whose bytes may go, oldest first.
@@ -175,11 +198,12 @@ pub(crate) fn due(connection: &Connection, query: &Due) -> rusqlite::Result<DueP
     let mut select = connection.prepare_cached(
         "SELECT id, key, reclaim_at, stored FROM entry
          WHERE class = ?1 AND reclaim_at <= ?2 AND (reclaim_at, id) > (?3, ?4)
-         ORDER BY reclaim_at, id LIMIT ?5",
+         ORDER BY reclaim_at, id",
     )?;
-    let limit = i64::try_from(query.limit.max(1)).unwrap_or(i64::MAX);
-    let mut rows = select.query((query.class.code(), until.cast_signed(), after_at, after_id, limit))?;
-    while let Some(row) = rows.next()? {
+    let mut rows = select.query((query.class.code(), until.cast_signed(), after_at, after_id))?;
+    while page.entries.len() < query.limit.max(1)
+        && let Some(row) = rows.next()?
+    {
         // A row whose key cannot be read is for `verify` to find: nobody can ask to erase it by key.
         let Ok(key) = rows::key(row, 1) else { continue };
         page.entries.push(DueEntry {

@@ -52,6 +52,7 @@ pub(crate) struct Groups {
     learnt_at: i64,
     changes: i64,
     deltas: HashMap<i64, Delta>,
+    created: Vec<i64>,
     tag: String,
 }
 
@@ -64,6 +65,7 @@ impl Groups {
         self.learnt_at = changes;
         self.changes = changes;
         self.deltas.clear();
+        self.created.clear();
     }
 
     /// Ends a transaction that committed.
@@ -104,6 +106,7 @@ impl Groups {
                 let mut insert = connection.prepare_cached("INSERT INTO ledger(id, tag) VALUES(?1, ?2)")?;
                 insert.execute((id, &self.tag))?;
                 self.changes += 1;
+                self.created.push(id);
                 id
             }
         };
@@ -128,15 +131,16 @@ impl Groups {
     /// Writes what changed, and gives its sum.
     pub(crate) fn flush(&mut self, connection: &Connection) -> rusqlite::Result<Delta> {
         let mut sum = Delta::default();
-        for (id, delta) in &self.deltas {
-            if *delta == Delta::default() {
-                continue;
-            }
+        for (id, delta) in self.deltas.iter().filter(|(_, delta)| **delta != Delta::default()) {
             sum.add(*delta);
             update(connection, *id, *delta)?;
-            if delta.entries < 0 && delete_if_empty(connection, *id)? {
+        }
+        let shrunk = self.deltas.iter().filter(|(_, delta)| delta.entries < 0).map(|(id, _)| *id);
+        // One that came and went within the transaction shrank by nothing.
+        for id in shrunk.chain(self.created.iter().copied()) {
+            if delete_if_empty(connection, id)? {
                 self.changes += 1;
-                self.rows.retain(|_, row| row != id);
+                self.rows.retain(|_, row| *row != id);
             }
         }
         Ok(sum)

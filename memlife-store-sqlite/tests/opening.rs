@@ -71,7 +71,6 @@ async fn a_store_that_was_cut_off_is_refused() {
     let whole = fs::read(&place.path).unwrap();
     for length in [0, 1, 99, 512, 4_095, 4_096, 8_192, whole.len() - 1] {
         fs::write(&place.path, &whole[..length]).unwrap();
-        eprintln!("{length}");
         assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt, "cut to {length} bytes");
         assert_eq!(fs::metadata(&place.path).unwrap().len() as usize, length, "left as it was");
     }

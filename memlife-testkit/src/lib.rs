@@ -4,6 +4,7 @@
 //! * [`engine_behaviours!`] does the same for what users rely on, through the engine.
 //! * [`model::check`] runs random operations against a store and against [`InMemoryStore`], and shrinks.
 //! * [`crash::Torture`] kills processes that write, opens the store again and compares.
+//! * [`damage::Rot`] flips bits of what a store left on disk, cuts it, and reads it again.
 //! * [`FaultStore`] fails a chosen call, to test what is built on stores.
 //!
 //! A store is given as a [`Subject`]: one place that can be opened again and again.
@@ -19,11 +20,13 @@
 
 pub mod conformance;
 pub mod crash;
+pub mod damage;
 pub mod draft;
 pub mod engine;
 pub mod model;
 
 mod fault;
+mod random;
 mod session;
 mod subject;
 

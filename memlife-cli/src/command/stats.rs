@@ -150,7 +150,8 @@ fn print_text(session: &Session, stats: &Stats, info: &StoreInfo) -> Result<()> 
         ),
         format!("policies    {} rules; {} entries match none of them", stats.policies, stats.unmatched),
     ];
-    lines.extend(stats.removed.iter().map(|(cause, removed)| format!("removed     {removed} {cause}")));
+    let removed = stats.removed.iter().filter(|(_, removed)| **removed > 0);
+    lines.extend(removed.map(|(cause, removed)| format!("removed     {removed} {cause}")));
     let groups = stats.rules.iter().map(|(rule, sum)| ("rule", Rule::title(rule), sum));
     let groups = groups.chain(stats.namespaces.iter().map(|(name, sum)| ("namespace", name.as_str(), sum)));
     lines.extend(groups.filter(|(_, _, sum)| sum.entries > 0).map(|(what, name, sum)| {

@@ -1,24 +1,163 @@
 //! The codec of heads and lattice states. Nothing else in the workspace names the crate behind it.
 
+use super::{Body, Content};
 use crate::{Error, ErrorKind, Result};
+use bincode::config::standard;
+use bincode::error::DecodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The most bytes one decoded structure may claim, whatever its input says.
-const LIMIT: usize = 256 << 20;
+/// The most bytes an encoded structure has, and the most that decoding one ever claims.
+pub(crate) const MAX_BYTES: usize = 256 << 20;
+
+/// Up to this input a structure always decodes: a byte claims at most 16, as the widest integer written in one.
+const ALWAYS_FITS_BYTES: usize = MAX_BYTES / WIDEST;
+const WIDEST: usize = 16;
 
 /// The one encoding of `value`: equal values give equal bytes.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    bincode::serde::encode_to_vec(value, bincode::config::standard())
-        .map_err(|error| Error::new(ErrorKind::Internal, "a state cannot be encoded").because(error))
+///
+/// # Errors
+/// `TooLarge` when [`decode`] would refuse the bytes.
+pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Vec<u8>> {
+    let failed = |message, error| Error::new(ErrorKind::Internal, message).because(error);
+    let bytes = bincode::serde::encode_to_vec(value, standard())
+        .map_err(|error| failed("a state cannot be encoded", error.to_string()))?;
+    if bytes.len() > ALWAYS_FITS_BYTES {
+        // What numbers claim depends on their types, so only a trial tells.
+        match decode_prefix::<T>(&bytes) {
+            Ok(_) => {}
+            Err(DecodeError::LimitExceeded) => return Err(too_large()),
+            Err(error) => return Err(failed("an encoded state does not decode", error.to_string())),
+        }
+    }
+    Ok(bytes)
 }
 
 /// A value from `bytes`, all of which must belong to it.
+///
+/// # Errors
+/// `Corrupt` for any other bytes.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let config = bincode::config::standard().with_limit::<LIMIT>();
-    match bincode::serde::decode_from_slice(bytes, config) {
+    match decode_prefix(bytes) {
         Ok((value, used)) if used == bytes.len() => Ok(value),
-        Ok(_) => Err(Error::new(ErrorKind::Corrupt, "stored metadata has bytes left over")),
-        Err(error) => Err(Error::new(ErrorKind::Corrupt, "stored metadata does not decode").because(error)),
+        Ok(_) => Err(corrupt("stored metadata has bytes left over")),
+        Err(error) => Err(corrupt("stored metadata does not decode").because(error)),
+    }
+}
+
+/// The lattice state in `body`, which may have up to `limit` bytes.
+///
+/// # Errors
+/// As [`Body::open`]; `Corrupt` when the body is no state or another one.
+pub(crate) fn decode_state<T: DeserializeOwned>(body: &Body, limit: usize) -> Result<T> {
+    match body.content() {
+        Content::State => decode(&body.open(limit)?),
+        Content::Value(_) => Err(corrupt("the stored value is a plain value where a lattice state belongs")),
+    }
+}
+
+/// Decodes what `bytes` begin with.
+///
+/// A length prefix is believed before what it announces is there, so the claim is bound to the input's length:
+/// at most 64 KiB or 256 times the input.
+fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
+    use bincode::serde::decode_from_slice as from_slice;
+    const SMALL: usize = 4 << 10;
+    const MEDIUM: usize = 64 << 10;
+    const LARGE: usize = 1 << 20;
+    match bytes.len() {
+        0..=SMALL => from_slice(bytes, standard().with_limit::<{ SMALL * WIDEST }>()),
+        0..=MEDIUM => from_slice(bytes, standard().with_limit::<{ MEDIUM * WIDEST }>()),
+        0..=LARGE => from_slice(bytes, standard().with_limit::<{ LARGE * WIDEST }>()),
+        _ => from_slice(bytes, standard().with_limit::<MAX_BYTES>()),
+    }
+}
+
+fn corrupt(message: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+}
+
+fn too_large() -> Error {
+    let message = "the entry's state would pass 256 MiB: store less under one key";
+    Error::new(ErrorKind::TooLarge, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Head;
+    use bytes::Bytes;
+    use memlife_crdt::{Changed, Counter, Lattice, MultiValue, ReplicaId};
+    use proptest::prelude::*;
+    use std::error::Error as _;
+
+    /// A byte string that announces `len` bytes, followed by `rest`.
+    fn announcing(len: u64, rest: usize) -> Vec<u8> {
+        let mut bytes = bincode::serde::encode_to_vec(len, standard()).unwrap();
+        bytes.resize(bytes.len() + rest, 0);
+        bytes
+    }
+
+    #[test]
+    fn a_short_input_cannot_claim_much() {
+        for (len, rest) in [(65_536, 5), (200 << 20, 5), (u64::MAX, 0), (1 << 20, 65_000), (17 << 20, 1 << 20)] {
+            let error = decode::<Bytes>(&announcing(len, rest)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            let cause = error.source().unwrap().to_string();
+            assert!(cause.contains("LimitExceeded"), "{len} after {rest}: {cause}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_claim_most_fit_at_every_size() {
+        for count in [0, 1, 4_000, 4_096, 65_000, 70_000, 1 << 20, (1 << 20) + 9] {
+            let ones = vec![1_u128; count];
+            assert_eq!(decode::<Vec<u128>>(&encode(&ones).unwrap()).unwrap(), ones, "{count}");
+        }
+    }
+
+    #[test]
+    fn what_would_not_decode_is_not_encoded() {
+        let most = MAX_BYTES - 16;
+        let fits = encode(&Bytes::from(vec![7; most])).unwrap();
+        assert_eq!(decode::<Bytes>(&fits).unwrap().len(), most);
+        drop(fits);
+        let error = encode(&Bytes::from(vec![7; MAX_BYTES])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn bytes_left_over_are_noticed() {
+        let mut bytes = encode(&Counter::default()).unwrap();
+        bytes.push(0);
+        assert_eq!(decode::<Counter>(&bytes).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn a_plain_value_is_no_state() {
+        // One zero byte is also the encoding of an empty counter.
+        let body = Body::pack(Content::Value(crate::Encoding::Bytes), &[0], crate::record::Compression::NONE);
+        let error = decode_state::<Counter>(&body.unwrap(), MAX_BYTES).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_value_or_corrupt(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let is_corrupt = |error: Error| error.kind() == ErrorKind::Corrupt;
+            prop_assert!(decode::<Head>(&bytes).err().is_none_or(is_corrupt));
+            match decode::<Counter>(&bytes) {
+                Ok(mut counter) => {
+                    let _ = counter.add(ReplicaId(1), 1, i64::MIN);
+                    prop_assert_eq!(counter.join(&counter.clone()), Changed::No);
+                    let _ = counter.value();
+                }
+                Err(error) => prop_assert!(is_corrupt(error)),
+            }
+            match decode::<MultiValue>(&bytes) {
+                Ok(mut register) => prop_assert_eq!(register.join(&register.clone()), Changed::No),
+                Err(error) => prop_assert!(is_corrupt(error)),
+            }
+        }
     }
 }

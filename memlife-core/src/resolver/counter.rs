@@ -8,7 +8,7 @@ use memlife_crdt::{Counter, Lattice};
 #[derive(Clone, Copy, Debug)]
 pub struct CounterResolver;
 
-/// A counter's state is small: 20 bytes a replica.
+/// A counter's state is small, about 20 bytes a replica: room for 200,000 of them.
 const MAX_STATE_BYTES: usize = 4 << 20;
 
 impl Resolver for CounterResolver {
@@ -19,8 +19,9 @@ impl Resolver for CounterResolver {
     fn change(&self, current: Option<&Body>, op: &Op, mint: &Mint<'_>) -> Result<Resolved> {
         let mut counter = current.map_or_else(|| Ok(Counter::default()), decode)?;
         let add = |counter: &mut Counter, amount| {
-            counter.add(mint.replica, mint.seq, amount).map_err(|_| {
-                Error::new(ErrorKind::Invalid, "the counter would pass 2^64 - 1: delete it to start again")
+            counter.add(mint.replica, mint.seq, amount).map_err(|overflow| {
+                let message = "the counter would pass 2^64 - 1: delete it to start again";
+                Error::new(ErrorKind::Invalid, message).because(overflow)
             })
         };
         match op {
@@ -70,9 +71,16 @@ fn integer(body: &Body) -> Result<i64> {
 }
 
 fn decode(body: &Body) -> Result<Counter> {
-    codec::decode(&body.open(MAX_STATE_BYTES)?)
+    codec::decode_state(body, MAX_STATE_BYTES)
 }
 
+/// # Errors
+/// `TooLarge` when [`decode`] would refuse the state.
 fn encode(counter: &Counter, how: Compression) -> Result<Body> {
-    Body::pack(Content::State, &codec::encode(counter)?, how)
+    let bytes = codec::encode(counter)?;
+    if bytes.len() > MAX_STATE_BYTES {
+        let message = "the counter has taken writes of too many stores: go on under another key";
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Body::pack(Content::State, &bytes, how)
 }

@@ -1,7 +1,9 @@
 use super::{Held, Mint, Resolved, Resolver, Side};
-use crate::record::{Body, Compression, Head, Kind};
+use super::multi_value::tagged;
+use crate::record::{Body, Compression, Head, Kind, MAX_RAW_BYTES};
 use crate::store::Op;
 use crate::{Error, ErrorKind, Result};
+use bytes::Bytes;
 use memlife_crdt::Register;
 
 /// The last write wins: the value with the greatest stamp.
@@ -29,7 +31,7 @@ impl Resolver for LwwResolver {
     }
 
     fn join(&self, mine: Side<'_>, theirs: Side<'_>, _how: Compression) -> Result<Resolved> {
-        let winner = if register(mine).wins_over(&register(theirs)) { mine } else { theirs };
+        let winner = if wins(mine, theirs)? { mine } else { theirs };
         Ok(Resolved {
             body: winner.body.cloned(),
             alive: winner.head.alive,
@@ -44,7 +46,18 @@ impl Resolver for LwwResolver {
     }
 }
 
-fn register(side: Side<'_>) -> Register {
-    let value = side.body.filter(|_| side.head.alive).map(|body| body.as_bytes().clone());
-    Register { stamp: side.head.stamp, value }
+/// Whether `mine` remains when both are joined.
+///
+/// Equal stamps are imported ones. Then the values decide as they were given, not as they are stored: two stores
+/// may compress one value differently, and that is no difference to tell anybody about.
+fn wins(mine: Side<'_>, theirs: Side<'_>) -> Result<bool> {
+    let is_tie = mine.head.stamp == theirs.head.stamp && mine.body != theirs.body;
+    let register = |side: Side<'_>| {
+        let body = side.body.filter(|_| is_tie && side.head.alive);
+        let value = body.map(|body| body.value(MAX_RAW_BYTES)).transpose()?;
+        let removed = (!side.head.alive).then_some(None);
+        let value = removed.unwrap_or_else(|| Some(value.as_ref().map_or_else(Bytes::new, tagged)));
+        Ok(Register { stamp: side.head.stamp, value })
+    };
+    Ok(register(mine)?.wins_over(&register(theirs)?))
 }

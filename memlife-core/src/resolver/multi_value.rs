@@ -3,7 +3,7 @@ use crate::record::{Body, Compression, Content, Head, Kind, MAX_RAW_BYTES, codec
 use crate::store::Op;
 use crate::{Encoding, Error, ErrorKind, Result, Value};
 use bytes::Bytes;
-use memlife_crdt::{Contribution, Lattice, MultiValue};
+use memlife_crdt::{Contribution, Lattice, MultiValue, Overflow};
 
 /// Concurrent values stand beside each other until somebody who has seen them resolves them.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,10 @@ impl Resolver for MultiValueResolver {
     fn change(&self, current: Option<&Body>, op: &Op, mint: &Mint<'_>) -> Result<Resolved> {
         let mut register = current.map_or_else(|| Ok(MultiValue::default()), decode)?;
         match op {
-            Op::Put(body) | Op::PutAt(body, _) => register.put(contribution(body, mint)?),
-            Op::Assign(body) => register.assign(contribution(body, mint)?),
+            Op::Put(body) | Op::PutAt(body, _) => {
+                register.put(contribution(body, mint)?).map_err(exhausted)?;
+            }
+            Op::Assign(body) => register.assign(contribution(body, mint)?).map_err(exhausted)?,
             Op::Add(_) => {
                 return Err(Error::new(
                     ErrorKind::TypeMismatch,
@@ -45,7 +47,7 @@ impl Resolver for MultiValueResolver {
     }
 
     fn read(&self, _head: &Head, body: &Body, limit: usize) -> Result<Vec<Held>> {
-        let register: MultiValue = codec::decode(&body.open(limit)?)?;
+        let register = decode_within(body, limit)?;
         register
             .newest_first()
             .into_iter()
@@ -67,13 +69,14 @@ pub(super) fn of_held(held: &[Held], mint: &Mint<'_>) -> Result<Resolved> {
     let mut register = MultiValue::default();
     // Oldest first, so that the order of the dots is the order of the writes.
     for one in held.iter().rev() {
-        register.put(Contribution {
+        let contribution = Contribution {
             replica: mint.replica,
             seq: mint.seq,
             stamp: one.stamp,
             writer: one.writer.as_ref().map(|writer| writer.to_string()),
-            value: pack(&one.value),
-        });
+            value: tagged(&one.value),
+        };
+        register.put(contribution).map_err(exhausted)?;
     }
     resolved(&register, mint.compression)
 }
@@ -84,12 +87,12 @@ fn contribution(body: &Body, mint: &Mint<'_>) -> Result<Contribution> {
         seq: mint.seq,
         stamp: mint.stamp,
         writer: mint.writer.map(|writer| writer.to_string()),
-        value: pack(&body.value(MAX_RAW_BYTES)?),
+        value: tagged(&body.value(MAX_RAW_BYTES)?),
     })
 }
 
 /// A sibling's bytes: one byte for the encoding, then the value.
-fn pack(value: &Value) -> Bytes {
+pub(super) fn tagged(value: &Value) -> Bytes {
     let mut bytes = Vec::with_capacity(value.bytes.len() + 1);
     bytes.push(match value.encoding {
         Encoding::Json => 0,
@@ -108,8 +111,17 @@ fn unpack(bytes: &Bytes) -> Result<Value> {
     Ok(Value { encoding, bytes: bytes.slice(1..) })
 }
 
+fn exhausted(overflow: Overflow) -> Error {
+    let message = "the key has taken as many writes as can be told apart: go on under another key";
+    Error::new(ErrorKind::Invalid, message).because(overflow)
+}
+
 fn decode(body: &Body) -> Result<MultiValue> {
-    codec::decode(&body.open(MAX_RAW_BYTES)?)
+    decode_within(body, codec::MAX_BYTES)
+}
+
+fn decode_within(body: &Body, limit: usize) -> Result<MultiValue> {
+    codec::decode_state(body, limit.min(codec::MAX_BYTES))
 }
 
 fn encode(register: &MultiValue, how: Compression) -> Result<Body> {

@@ -1,5 +1,5 @@
 use super::ledger::{self, Attempt};
-use super::random::Random;
+use crate::random::Random;
 use crate::{Draft, Session, draft};
 use memlife_core::record::ReclaimClass;
 use memlife_core::store::{Cause, Change, Guard, Outcome, Write};

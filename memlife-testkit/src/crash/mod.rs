@@ -21,7 +21,6 @@
 mod child;
 mod ledger;
 mod process;
-mod random;
 
 use crate::Session;
 use child::Role;
@@ -29,7 +28,7 @@ use ledger::Ledger;
 use memlife_core::store::Repair;
 use memlife_core::{Clock, Result, Store, SystemClock};
 use process::Family;
-use random::Random;
+use crate::random::{self, Random};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

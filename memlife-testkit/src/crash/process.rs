@@ -1,5 +1,5 @@
 use super::child::{Environment, MARK};
-use super::random::Random;
+use crate::random::Random;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -60,7 +60,7 @@ impl Family {
 impl Member {
     fn start(test: &str, environment: &Environment, told: Sender<String>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+        command.args([test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"]);
         environment.give(&mut command);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();

@@ -9,8 +9,8 @@ mod plan;
 use crate::{InMemorySubject, Session, Subject};
 use compare::differences;
 use memlife_core::record::ReclaimClass;
-use memlife_core::store::{Cause, Guard, Outcome, Write};
-use memlife_core::{InMemoryStore, Result, Timestamp};
+use memlife_core::store::{Cause, Guard, Outcome, Want, Write};
+use memlife_core::{InMemoryStore, ReplicaId, Result, Timestamp};
 use oracle::Oracle;
 use plan::{Plan, Step};
 use proptest::strategy::Strategy;
@@ -83,14 +83,22 @@ pub fn word(outcome: &Result<Outcome>) -> String {
 struct Twins {
     tested: Session,
     reference: Session,
+    /// Another replica, whose records both are sent.
+    elsewhere: Session,
     after: [memlife_core::store::Cursor; 2],
 }
 
 impl Twins {
     async fn open(subject: &dyn Subject) -> Self {
         let tested = Session::open(subject).await;
-        let reference = InMemoryStore::with_replica(tested.store().info().replica);
-        Twins { tested, reference: Session::on(Arc::new(reference)), after: Default::default() }
+        let replica = tested.store().info().replica;
+        let in_memory = |replica| Session::on(Arc::new(InMemoryStore::with_replica(replica)));
+        Twins {
+            tested,
+            reference: in_memory(replica),
+            elsewhere: in_memory(ReplicaId(replica.0 ^ 1)),
+            after: Default::default(),
+        }
     }
 
     async fn run(mut self, subject: &dyn Subject, steps: Vec<Step>) -> Result<(), String> {
@@ -105,13 +113,19 @@ impl Twins {
     async fn take(&mut self, subject: &dyn Subject, step: &Step) -> Result<(), String> {
         match step {
             Step::Write(plans) => self.write(plans).await,
+            Step::WriteElsewhere(plan) => {
+                // Whether that does anything is no matter here.
+                let _ = self.elsewhere.try_write(plan.write(&self.elsewhere).await).await;
+                Ok(())
+            }
+            Step::Join(plan) => self.join(plan).await,
             Step::Sweep(class) => self.sweep(*class).await,
             Step::Pass(ms) => {
-                self.both(|session| session.pass(*ms));
+                self.all(|session| session.pass(*ms));
                 Ok(())
             }
             Step::Back(ms) => {
-                self.both(|session| session.step_back(*ms));
+                self.all(|session| session.step_back(*ms));
                 Ok(())
             }
             Step::Reopen => {
@@ -121,9 +135,8 @@ impl Twins {
         }
     }
 
-    fn both(&self, act: impl Fn(&Session)) {
-        act(&self.tested);
-        act(&self.reference);
+    fn all(&self, act: impl Fn(&Session)) {
+        [&self.tested, &self.reference, &self.elsewhere].into_iter().for_each(act);
     }
 
     /// Opens the store anew; one that only lives in memory keeps its handle.
@@ -143,6 +156,16 @@ impl Twins {
             writes.push(plan.write(&self.reference).await);
         }
         self.submit(writes.clone(), writes).await
+    }
+
+    async fn join(&self, plan: &Plan) -> Result<(), String> {
+        match self.elsewhere.fetch(&plan.key(), Want::Whole).await {
+            Some(theirs) => {
+                let join = plan.join(&theirs, &self.reference).await;
+                self.submit(vec![join.clone()], vec![join]).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Erases what is due by each store's own list, in one order for both.

@@ -47,7 +47,7 @@ impl Oracle {
             Step::Pass(ms) => session.pass(*ms),
             // A wall clock before the start would be before what the session's drafts are built for.
             Step::Back(ms) => session.step_to(session.now().minus_ms(*ms).max(START)),
-            Step::Reopen => {}
+            other => panic!("{other:?} is no plain step"),
         }
         self.compare(session).await
     }

@@ -1,6 +1,6 @@
 use crate::Session;
 use crate::draft::{Draft, json_body, ttl};
-use memlife_core::record::{Compression, Kind, ReclaimClass};
+use memlife_core::record::{Compression, Kind, ReclaimClass, Record};
 use memlife_core::store::{Cause, Change, Expiry, Guard, Locator, Op, Reply, Retouch, Want, Write};
 use memlife_core::{Key, Timestamp};
 use proptest::prelude::*;
@@ -15,6 +15,10 @@ const SYSTEM: usize = KEYS.len();
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Write(Vec<Plan>),
+    /// Writes to another replica.
+    WriteElsewhere(Plan),
+    /// Joins what the other replica holds of this plan's key.
+    Join(Plan),
     Sweep(ReclaimClass),
     Pass(u64),
     Back(u64),
@@ -171,9 +175,11 @@ fn sweep() -> impl Strategy<Value = Step> {
 
 /// Every sort of step.
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
-    let plan = plan(any_change(), any_guard(), kind(), SYSTEM + 1);
+    let plan = || plan(any_change(), any_guard(), kind(), SYSTEM + 1);
     prop_oneof![
-        10 => proptest::collection::vec(plan, 1..4).prop_map(Step::Write),
+        10 => proptest::collection::vec(plan(), 1..4).prop_map(Step::Write),
+        3 => plan().prop_map(Step::WriteElsewhere),
+        3 => plan().prop_map(Step::Join),
         3 => time(),
         // A day, so that tombstones fall due.
         1 => Just(Step::Pass(memlife_core::KEEP_MS)),
@@ -206,6 +212,11 @@ impl Plan {
             Some(key) => Key::new(key).unwrap(),
             None => Key::system("sweeps/1").unwrap(),
         }
+    }
+
+    /// The join of a record from elsewhere, under this plan's guard and rule.
+    pub(super) async fn join(&self, theirs: &Record, reference: &Session) -> Write {
+        Write { change: Change::Join(Box::new(theirs.clone())), ..self.write(reference).await }
     }
 
     /// The write, with versions as the reference has them now.

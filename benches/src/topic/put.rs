@@ -1,0 +1,154 @@
+use crate::comparison::{Comparisons, Target};
+use crate::fill::{self, Life};
+use crate::measure::{Duel, Stopwatch};
+use crate::raw::{Raw, Row};
+use crate::report::Section;
+use crate::stage::{self, Stage};
+use crate::workload::{self, Item, Random};
+use anyhow::{Result, ensure};
+use memlife::{Clock, Memory, PutOptions, SystemClock, Value};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Tasks that put at the same time.
+pub const TASKS: usize = 64;
+
+const ABOUT: [&str; 3] = [
+    "`process` level on both sides: one commit is acknowledged once it is in the write-ahead log, without a sync. \
+     Ours is `Memory::put_value` under the built-in rule of `session/*`, which lives for an hour.",
+    "Beside it `BEGIN IMMEDIATE; INSERT ... ON CONFLICT(key) DO UPDATE; COMMIT` of one row of the table `entry`, \
+     with all its columns and indexes, prepared. It keeps no change number, clock, usage or version, which ours \
+     does in the same commit.",
+    "One task commits once per put. Of 64 tasks on two worker threads, those that wait share a commit; they stand \
+     beside the same one-row transactions.",
+];
+
+/// The entries of a round in both orders.
+struct Load {
+    new: Vec<(String, Value)>,
+    again: Vec<(String, Value)>,
+}
+
+/// Seconds that new entries took, and overwriting them.
+type Taken = [f64; 2];
+
+/// Writes beside plain SQL.
+pub async fn measure(stage: &Stage) -> Result<Section> {
+    let folder = stage.folder()?;
+    let items = workload::small(stage.scale.entries);
+    let load = Arc::new(Load::of(&items)?);
+    let empty = folder.path().join("empty.db");
+    stage::close(stage::open(&stage::url(&empty)).await?).await?;
+    let rows = rows(folder.path(), &items).await?;
+
+    let [mut new, mut again, mut new_shared, mut again_shared] =
+        [const { Duel { ours: Vec::new(), peer: Vec::new() } }; 4];
+    for round in 0..stage.scale.rounds {
+        let path = |name: &str| folder.path().join(format!("{name}{round}.db"));
+        let mut raw = [0.0; 2];
+        if round % 2 == 1 {
+            raw = plain(&empty, &path("raw"), &rows)?;
+        }
+        let alone = ours(&path("alone"), &load, 1).await?;
+        let shared = ours(&path("shared"), &load, TASKS).await?;
+        if round % 2 == 0 {
+            raw = plain(&empty, &path("raw"), &rows)?;
+        }
+        for (duel, ours, at) in [
+            (&mut new, alone, 0),
+            (&mut again, alone, 1),
+            (&mut new_shared, shared, 0),
+            (&mut again_shared, shared, 1),
+        ] {
+            duel.ours.push(ours[at]);
+            duel.peer.push(raw[at]);
+        }
+    }
+    let count = items.len();
+    let mut table = Comparisons::new("SQLite: put, beside a one-row transaction", &ABOUT);
+    table.speed("new keys, one task", count, &new, Some(Target::AtLeast(0.6)))?;
+    table.speed("overwrites, one task", count, &again, Some(Target::AtLeast(0.6)))?;
+    table.speed("new keys, 64 tasks", count, &new_shared, Some(Target::AtLeast(2.5)))?;
+    table.speed("overwrites, 64 tasks", count, &again_shared, Some(Target::AtLeast(2.5)))?;
+    Ok(table.finish())
+}
+
+impl Load {
+    fn of(items: &[Item]) -> Result<Self> {
+        let pairs = items.iter().map(|item| Ok((item.key.clone(), item.encoded()?)));
+        let new: Vec<_> = pairs.collect::<Result<_>>()?;
+        let mut again = new.clone();
+        Random::new(13).shuffle(&mut again);
+        Ok(Load { new, again })
+    }
+}
+
+/// The rows that a store makes of `items`.
+pub async fn rows(folder: &Path, items: &[Item]) -> Result<Vec<Row>> {
+    let path = folder.join("template.db");
+    let memory = stage::open(&stage::url(&path)).await?;
+    fill::import(&memory, items.iter().map(|item| (item.key.clone(), item.value.clone(), Life::ByRule)))
+        .await?;
+    stage::close(memory).await?;
+    Raw::open(&path)?.rows()
+}
+
+async fn ours(path: &Path, load: &Arc<Load>, tasks: usize) -> Result<Taken> {
+    let memory = stage::open(&stage::url(path)).await?;
+    let new = put_all(&memory, load, tasks, |load| &load.new).await?;
+    let again = put_all(&memory, load, tasks, |load| &load.again).await?;
+    let entries = memory.stats().await?.entries;
+    ensure!(entries == load.new.len() as u64, "{entries} of {} entries are there", load.new.len());
+    stage::close(memory).await?;
+    Ok([new, again])
+}
+
+/// Puts every pair from `tasks` tasks, each its own share.
+async fn put_all(
+    memory: &Memory,
+    load: &Arc<Load>,
+    tasks: usize,
+    pairs: fn(&Load) -> &Vec<(String, Value)>,
+) -> Result<f64> {
+    let watch = Stopwatch::start();
+    let share = |task: usize| {
+        let (memory, load) = (memory.clone(), Arc::clone(load));
+        tokio::spawn(async move {
+            for (key, value) in pairs(&load).iter().skip(task).step_by(tasks) {
+                let written = memory.put_value(key.as_str(), value.clone(), PutOptions::new()).await?;
+                ensure!(written.receipt().is_some(), "a put of {key} was not applied");
+            }
+            Ok(())
+        })
+    };
+    let shares: Vec<_> = (0..tasks).map(share).collect();
+    for share in shares {
+        share.await??;
+    }
+    Ok(watch.seconds())
+}
+
+fn plain(empty: &Path, path: &Path, rows: &[Row]) -> Result<Taken> {
+    std::fs::copy(empty, path)?;
+    let raw = Raw::open(path)?;
+    let mut putter = raw.putter()?;
+    // As if some milliseconds passed, as they do for ours: the due index gets new places.
+    let expiry = |at: usize| SystemClock.now().plus_ms(3_600_000 + at as u64 / 32).ms();
+    let start = expiry(0);
+    let watch = Stopwatch::start();
+    for (at, row) in rows.iter().enumerate() {
+        putter.put(row, start + at as u64 / 32)?;
+    }
+    let new = watch.seconds();
+    let mut again = rows.to_vec();
+    Random::new(13).shuffle(&mut again);
+    let start = expiry(rows.len());
+    let watch = Stopwatch::start();
+    for (at, row) in again.iter().enumerate() {
+        putter.put(row, start + at as u64 / 32)?;
+    }
+    let again = watch.seconds();
+    drop(putter);
+    ensure!(raw.count()? == rows.len() as u64, "plain SQL lost rows");
+    Ok([new, again])
+}

@@ -1,0 +1,160 @@
+use super::peers::Told;
+use super::sweep::sweep;
+use crate::args::Args;
+use crate::comparison::{Comparisons, Target};
+use crate::figure::Figure;
+use crate::measure::{Spread, Stopwatch};
+use crate::report::Section;
+use crate::stage::{self, Stage};
+use crate::workload::{self, Item, Random};
+use anyhow::{Context, Result};
+use memlife::{Memory, PutOptions};
+use std::path::Path;
+
+const ABOUT: [&str; 2] = [
+    "The same work: the same keys, values of the same shape, the same rules. Values go in as JSON values and come out \
+     parsed. The ratio is how many times as fast memlife is.",
+    "Ours is at `process` level. The original syncs its metadata, by SQLite's default, and does not sync the files \
+     that hold its values: what it acknowledged survives `kill -9` and no power cut, which is the same level. Part \
+     of its time is that sync.",
+];
+
+const CACHE_ABOUT: [&str; 1] = ["\
+     Python's diskcache keeps strings in SQLite with a write-ahead log and without a sync per commit: `process` level \
+     as ours. It stores and returns the JSON text, so does ours here."];
+
+/// The operations, as the script names them.
+const OPERATIONS: [&str; 5] = ["store", "retrieve", "store_compressed", "retrieve_compressed", "cleanup"];
+const SQLITE_TARGETS: [Option<f64>; 5] = [Some(20.0), Some(200.0), None, Some(100.0), Some(6.0)];
+const FS_TARGETS: [Option<f64>; 5] = [Some(5.0), Some(20.0), None, Some(20.0), Some(0.9)];
+
+/// Seconds per operation, in the order of [`OPERATIONS`].
+type Taken = [f64; 5];
+
+/// The same work as the Python original, and as diskcache.
+pub async fn measure(stage: &Stage, args: &Args) -> Result<Vec<Section>> {
+    let mut sections = Vec::new();
+    match &args.python {
+        Some(script) => sections.push(beside_original(stage, script).await?),
+        None => eprintln!("left out: the Python original; name its script with --python"),
+    }
+    match &args.diskcache {
+        Some(script) => sections.push(beside_diskcache(stage, script).await?),
+        None => eprintln!("left out: diskcache; name its script with --diskcache"),
+    }
+    Ok(sections)
+}
+
+async fn beside_original(stage: &Stage, script: &Path) -> Result<Section> {
+    let entries = stage.scale.entries;
+    let half = stage.scale.long_rounds.div_ceil(2);
+    let (mut sqlite, mut fs) = (Vec::new(), Vec::new());
+    // Half of ours before it and half after it, so that the machine's drift is on both sides.
+    for _ in 0..half {
+        sqlite.push(rehearse(stage, "sqlite").await?);
+        fs.push(rehearse(stage, "fs").await?);
+    }
+    let told = Told::by(script, &["bench", "--entries", &entries.to_string()])?;
+    for _ in 0..half {
+        sqlite.push(rehearse(stage, "sqlite").await?);
+        fs.push(rehearse(stage, "fs").await?);
+    }
+    let mut table = Comparisons::new("Beside the Python original", &ABOUT);
+    for (backend, rounds, targets) in [("sqlite", sqlite, SQLITE_TARGETS), ("fs", fs, FS_TARGETS)] {
+        for (at, operation) in OPERATIONS.into_iter().enumerate() {
+            let ours: Vec<f64> = rounds.iter().map(|round| round[at]).collect();
+            let peer = told.seconds(operation)?;
+            let target = targets[at].map(Target::AtLeast);
+            add(&mut table, &format!("{backend}: {operation}"), &ours, peer, target)?;
+        }
+    }
+    Ok(table.finish())
+}
+
+fn add(table: &mut Comparisons, what: &str, ours: &[f64], peer: f64, target: Option<Target>) -> Result<()> {
+    let figure = |seconds: &[f64]| {
+        if what.ends_with("cleanup") { Figure::time(seconds) } else { Figure::rate(1, seconds) }
+    };
+    table.ratio(what, figure(ours)?, figure(&[peer])?, Spread::map(ours, |ours| peer / ours)?, target);
+    Ok(())
+}
+
+/// Does in a fresh store what the script does.
+async fn rehearse(stage: &Stage, backend: &str) -> Result<Taken> {
+    let folder = stage.folder()?;
+    let memory = stage::open(&format!("{backend}:{}", folder.path().join("store").display())).await?;
+    let entries = stage.scale.entries;
+    let mut small = workload::small(entries);
+    let large = workload::large(entries / 10);
+    let store = put_each(&memory, &small).await?;
+    let store_large = put_each(&memory, &large).await?;
+    Random::new(17).shuffle(&mut small);
+    let retrieve = get_each(&memory, &small).await?;
+    let retrieve_large = get_each(&memory, &large).await?;
+    let past = memory.clock().now().minus_ms(7_200_000);
+    for Item { key, value } in workload::coordination(entries) {
+        memory.put_with(key, &value, PutOptions::new().expires_at(past)).await?;
+    }
+    let cleanup = sweep(&memory, entries).await?;
+    stage::close(memory).await?;
+    Ok([store, retrieve, store_large, retrieve_large, cleanup])
+}
+
+/// Seconds per put.
+async fn put_each(memory: &Memory, items: &[Item]) -> Result<f64> {
+    let watch = Stopwatch::start();
+    for Item { key, value } in items {
+        memory.put(key.as_str(), value).await?;
+    }
+    Ok(watch.seconds() / items.len() as f64)
+}
+
+/// Seconds per get.
+async fn get_each(memory: &Memory, items: &[Item]) -> Result<f64> {
+    let watch = Stopwatch::start();
+    for Item { key, .. } in items {
+        let value: serde_json::Value = memory.get(key.as_str()).await?.context("an entry is missing")?;
+        std::hint::black_box(value);
+    }
+    Ok(watch.seconds() / items.len() as f64)
+}
+
+async fn beside_diskcache(stage: &Stage, script: &Path) -> Result<Section> {
+    let entries = stage.scale.entries;
+    let mut rounds = Vec::new();
+    for _ in 0..stage.scale.long_rounds {
+        rounds.push(rehearse_text(stage).await?);
+    }
+    let told = Told::by(script, &["--entries", &entries.to_string()])?;
+    let mut table = Comparisons::new("Beside Python's diskcache", &CACHE_ABOUT);
+    for (at, operation) in ["store", "retrieve", "cleanup"].into_iter().enumerate() {
+        let ours: Vec<f64> = rounds.iter().map(|round| round[at]).collect();
+        add(&mut table, &format!("sqlite: {operation}"), &ours, told.seconds(operation)?, None)?;
+    }
+    Ok(table.finish())
+}
+
+async fn rehearse_text(stage: &Stage) -> Result<[f64; 3]> {
+    let folder = stage.folder()?;
+    let memory = stage::open(&stage::url(&folder.path().join("store.db"))).await?;
+    let mut items = workload::small(stage.scale.entries);
+    let watch = Stopwatch::start();
+    for item in &items {
+        memory.put_value(item.key.as_str(), item.encoded()?, PutOptions::new()).await?;
+    }
+    let store = watch.seconds() / items.len() as f64;
+    Random::new(17).shuffle(&mut items);
+    let watch = Stopwatch::start();
+    for item in &items {
+        let value = memory.get_value(item.key.as_str()).await?.context("an entry is missing")?;
+        std::hint::black_box(value.bytes);
+    }
+    let retrieve = watch.seconds() / items.len() as f64;
+    let past = memory.clock().now().minus_ms(7_200_000);
+    for item in workload::coordination(items.len()) {
+        memory.put_with(item.key.as_str(), &item.value, PutOptions::new().expires_at(past)).await?;
+    }
+    let cleanup = sweep(&memory, items.len()).await?;
+    stage::close(memory).await?;
+    Ok([store, retrieve, cleanup])
+}
