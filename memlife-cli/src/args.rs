@@ -2,13 +2,14 @@
 
 use crate::command;
 use crate::output::Format;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use memlife::Durability;
 use std::path::PathBuf;
 
 /// Shared memory for cooperating programs that stays small, true and shareable.
 #[derive(Debug, Parser)]
-#[command(name = "memlife", version, about, after_help = AFTER_HELP)]
+#[command(name = "memlife", version, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub global: GlobalArgs,
@@ -33,7 +34,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILE")]
     pub policies: Option<PathBuf>,
     /// Who writes [env: MEMLIFE_WRITER]
-    #[arg(long = "as", global = true, value_name = "WRITER")]
+    #[arg(long = "as", global = true, value_name = "WRITER", value_parser = NonEmptyStringValueParser::new())]
     pub writer: Option<String>,
     /// How answers are written
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]

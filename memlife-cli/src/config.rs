@@ -167,9 +167,8 @@ fn relative_to(url: &str, directory: &Path) -> Result<String> {
 }
 
 fn text_of(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| {
-        format!("the path {} is not valid UTF-8: name a store with --store", path.display())
-    })
+    path.to_str()
+        .with_context(|| format!("the path {} is not valid UTF-8: name a store with --store", path.display()))
 }
 
 /// `url` without what stands before the last `@` of its authority.

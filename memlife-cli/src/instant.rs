@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_instant() {
-        for text in ["", ".", "1.2.3", "-1", "1e9", "NaN", "tomorrow", "1969-12-31T23:59:59Z", "99999999999999999999"]
+        for text in
+            ["", ".", "1.2.3", "-1", "1e9", "NaN", "tomorrow", "1969-12-31T23:59:59Z", "99999999999999999999"]
         {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -41,7 +41,8 @@ fn refuse(arguments: &[OsString], error: &clap::Error) -> Exit {
     let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if !is_help && let Some(strictness) = command::hook::strictness(arguments) {
         let told = error.to_string();
-        return command::hook::fail(strictness, told.lines().next().unwrap_or_default());
+        let first = told.lines().next().unwrap_or_default();
+        return command::hook::fail(strictness, first.trim_start_matches("error: "));
     }
     // Nobody is left to tell when this cannot be printed.
     let _ = error.print();

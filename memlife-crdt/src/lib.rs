@@ -50,3 +50,7 @@ pub use life::Life;
 pub use multi_value::{Contribution, MultiValue, Sibling};
 pub use register::Register;
 pub use time::Timestamp;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,13 +1,23 @@
 //! The laws of a join semilattice, for every type, on states that replicas reach.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails should say so at once")]
+
+mod cases;
 mod simulation;
 
-use memlife_crdt::{CausalContext, Changed, Counter, Lattice, Life, MultiValue, Register};
+use cases::config;
+use memlife_crdt::{
+    CausalContext, Changed, Counter, Hlc, Lattice, Life, MultiValue, Register, ReplicaId, Stamp, Timestamp,
+};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use simulation::{config, contexts, counters, lives, multi_values, registers};
+use simulation::{
+    change_context, change_counter, change_multi_value, context_op, counter_op, history, multi_value_op,
+    play, value,
+};
 use std::fmt::Debug;
 
 type Checked = Result<(), TestCaseError>;
@@ -86,6 +96,56 @@ fn is_read_back<T: Eq + Debug + Serialize + DeserializeOwned>(state: &T) -> Chec
     Ok(())
 }
 
+/// Registers of few stamps, so that equal ones meet, as they do after an import.
+fn registers() -> impl Strategy<Value = Vec<Register>> {
+    let register = (stamp(), prop::option::of(value())).prop_map(|(stamp, value)| Register { stamp, value });
+    vec(register, 1..12)
+}
+
+fn lives() -> impl Strategy<Value = Vec<Life>> {
+    let expires_at = prop_oneof![Just(None), (0..4_u64).prop_map(|ms| Some(Timestamp::from_ms(ms)))];
+    let expires_at = prop_oneof![4 => expires_at, 1 => Just(Some(Timestamp::MAX))];
+    vec((stamp(), expires_at).prop_map(|(epoch, expires_at)| Life { epoch, expires_at }), 1..12)
+}
+
+fn counters() -> impl Strategy<Value = Vec<Counter>> {
+    history(counter_op()).prop_map(|steps| {
+        play(
+            &steps,
+            |counter, turn, op| {
+                change_counter(counter, turn, op);
+            },
+            join,
+        )
+    })
+}
+
+fn multi_values() -> impl Strategy<Value = Vec<MultiValue>> {
+    history(multi_value_op()).prop_map(|steps| play(&steps, change_multi_value, join))
+}
+
+fn contexts() -> impl Strategy<Value = Vec<CausalContext>> {
+    history(context_op()).prop_map(|steps| {
+        play(
+            &steps,
+            |context, turn, op| {
+                change_context(context, turn, op);
+            },
+            join,
+        )
+    })
+}
+
+fn join<T: Lattice>(mine: &mut T, theirs: &T) {
+    let _ = mine.join(theirs);
+}
+
+fn stamp() -> impl Strategy<Value = Stamp> {
+    (0..3_u64, 0..2_u16, 1..3_u64).prop_map(|(ms, counter, replica)| {
+        Stamp::new(Hlc { at: Timestamp::from_ms(ms), counter }, ReplicaId(replica))
+    })
+}
+
 /// One test per law for the states that `$states` generates.
 macro_rules! laws {
     ($name:ident, $state:ty, $states:expr) => {
@@ -128,7 +188,7 @@ macro_rules! laws {
                 #[test]
                 fn any_order_repetition_and_grouping_converges(
                     states in $states,
-                    disorder in prop::collection::vec(any::<usize>(), 0..20),
+                    disorder in vec(any::<usize>(), 0..20),
                 ) {
                     converges(&states, &disorder)?;
                 }

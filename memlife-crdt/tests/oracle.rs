@@ -1,13 +1,20 @@
 //! What a state shows is a function of the changes it has seen: each type against that function, at every
 //! replica after every step.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails should say so at once")]
+
+mod cases;
 mod simulation;
 
 use bytes::Bytes;
-use memlife_crdt::{CausalContext, Counter, Dot, Lattice, MultiValue, ReplicaId, Stamp};
+use cases::config;
+use memlife_crdt::{
+    CausalContext, Changed, Counter, Dot, Hlc, Lattice, Life, MultiValue, Register, ReplicaId, Stamp,
+    Timestamp,
+};
 use proptest::prelude::*;
 use simulation::{
-    CounterOp, MultiValueOp, Step, Turn, change_context, change_counter, change_multi_value, config,
+    ContextOp, CounterOp, MultiValueOp, Step, Turn, change_context, change_counter, change_multi_value,
     context_op, counter_op, history, multi_value_op, play,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +76,7 @@ type MultiValueRun = (MultiValue, Seen<Written>);
 
 fn write((register, seen): &mut MultiValueRun, turn: Turn, op: &MultiValueOp) {
     change_multi_value(register, turn, op);
-    let mut add = |seen: &mut Seen<Written>, writer: &Option<String>, value: &Bytes| {
+    let add = |seen: &mut Seen<Written>, writer: &Option<String>, value: &Bytes| {
         let written = Written {
             replica: turn.replica,
             stamp: turn.stamp,
@@ -143,9 +150,12 @@ proptest! {
             |(context, seen), turn, op| {
                 let before = context.clone();
                 let dot = change_context(context, turn, op);
+                if matches!(op, ContextOp::Mint) {
+                    let mut own = seen.iter().filter(|seen| seen.actor.replica == turn.replica);
+                    assert!(own.all(|seen| *seen < dot), "{dot:?} is not past what its replica minted");
+                }
                 let is_new = seen.insert(dot);
                 assert_eq!(is_new, *context != before);
-                assert!(is_new || matches!(op, simulation::ContextOp::See(_)), "{dot:?} was minted twice");
             },
             |mine, theirs| {
                 let _ = mine.0.join(&theirs.0);
@@ -179,6 +189,44 @@ fn a_history_delivers_and_changes() {
     });
     let values: Vec<i128> = runs.iter().map(|(counter, _)| counter.value()).collect();
     assert_eq!(values, [0, 5, 5, 0, 6, 1]);
+}
+
+#[test]
+fn a_register_keeps_the_newest_then_a_removal_then_the_greater_value() {
+    let register =
+        |ms, value: Option<&'static str>| Register { stamp: stamp(ms), value: value.map(Bytes::from) };
+    let rising = [
+        register(1, Some("z")),
+        register(2, Some("a")),
+        register(2, Some("b")),
+        register(2, None),
+        register(3, Some("a")),
+    ];
+    for pair in rising.windows(2) {
+        assert!(pair[1].wins_over(&pair[0]) && !pair[0].wins_over(&pair[1]), "{pair:?}");
+    }
+}
+
+#[test]
+fn a_life_is_the_longest_of_the_newest_epoch() {
+    let life = |ms, end: Option<u64>| Life::new(stamp(ms), end.map(Timestamp::from_ms));
+    let rising = [
+        life(1, None),
+        life(2, Some(5)),
+        life(2, Some(9)),
+        life(2, Some(u64::MAX)),
+        life(2, None),
+        life(3, Some(4)),
+    ];
+    for pair in rising.windows(2) {
+        let (mut lesser, mut greater) = (pair[0], pair[1]);
+        assert_eq!((greater.join(&pair[0]), greater), (Changed::No, pair[1]));
+        assert_eq!((lesser.join(&pair[1]), lesser), (Changed::Yes, pair[1]));
+    }
+}
+
+fn stamp(ms: u64) -> Stamp {
+    Stamp::new(Hlc::new(Timestamp::from_ms(ms)), ReplicaId(1))
 }
 
 #[test]

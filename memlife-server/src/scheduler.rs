@@ -35,6 +35,8 @@ pub struct RunSummary {
     pub freed_bytes: u64,
     /// Why the last failed sweep failed.
     pub last_failure: Option<Error>,
+    /// Whether the stop cut a sweep short. The store may then still wait for whoever kept it, closing it as well.
+    pub cut_short: bool,
 }
 
 /// Whether to go on.
@@ -149,6 +151,7 @@ impl Scheduler {
     }
 
     async fn sweep<S: Future<Output = ()>>(&self, summary: &mut RunSummary, stop: Pin<&mut S>) -> Next {
+        tracing::debug!("a sweep begins");
         let mut sweep = pin!(self.memory.sweep(SweepOptions::new()));
         tokio::select! {
             biased;
@@ -158,7 +161,10 @@ impl Scheduler {
                     Ok(result) => {
                         self.note(summary, result).await;
                     }
-                    Err(_) => tracing::warn!("a sweep was cut short: the next one takes the rest"),
+                    Err(_) => {
+                        tracing::warn!("a sweep was cut short: the next one takes the rest");
+                        summary.cut_short = true;
+                    }
                 }
                 Next::End
             }
@@ -211,7 +217,7 @@ fn shortfall(report: &SweepReport) -> Option<Error> {
     }
     if report.failed > 0 {
         let message = format!(
-            "{} entries are due and too damaged to be removed: `memlife verify --repair` sets them aside",
+            "{} entries are due and too damaged to be removed: `memlife verify` names them",
             report.failed
         );
         return Some(Error::new(ErrorKind::Corrupt, message).during("sweep"));

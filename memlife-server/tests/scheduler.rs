@@ -222,7 +222,7 @@ async fn a_sweep_that_hangs_is_cut_short_by_the_stop() {
     let told = Instant::now();
     let summary = running.stop().await;
     assert!(told.elapsed() <= Duration::from_secs(6), "{:?}", told.elapsed());
-    assert_eq!(summary.sweeps, 0);
+    assert_eq!((summary.sweeps, summary.cut_short), (0, true));
 }
 
 #[tokio::test(start_paused = true)]

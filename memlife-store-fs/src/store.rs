@@ -21,6 +21,14 @@ const INDEX: &str = "index.db";
 ///
 /// The files are the truth: each describes itself, and the index can be rebuilt from them. Reading an entry
 /// opens its file and nothing else. Any number of processes may share the folder.
+///
+/// | level | how an entry is put | what it survives |
+/// |---|---|---|
+/// | `process` | a new file is written and takes the old one's name | `kill -9` at any instant |
+/// | `disk` | the same, with the file, the folder and the index synced | a power cut |
+///
+/// A power cut takes the last moments of what was written at `process`, and on file systems that reorder, such as
+/// XFS, it may cut the file of an entry that was overwritten then: such a file is named as `Corrupt`, never served.
 #[derive(Debug)]
 pub struct FsStore {
     files: Arc<Files>,
@@ -46,10 +54,11 @@ impl FsStore {
         let files =
             Arc::new(Files::new(directory, config.limits.body_bytes.min(Limits::default().body_bytes)));
         let location = config.directory.display().to_string();
-        let mut index = Index::open(&index_config(config), "fs", location, Some(files.clone()))?;
+        let mut index =
+            Index::open(&index_config(config), "fs", location, Some(files.clone())).map_err(of_index)?;
         index.info_mut().warnings.extend(warnings);
         if !index.info().read_only {
-            let warning = Scrub::new(&files, &index).prepare().map_err(|error| error.during("open"))?;
+            let warning = Scrub::new(&files, &index).prepare().map_err(of_index)?;
             index.info_mut().warnings.extend(warning);
         }
         // Commits keep it ahead of the index; a power cut or a restored backup may not.
@@ -78,6 +87,21 @@ impl FsStore {
             Want::Head => document.record.without_body(),
         }))
     }
+}
+
+/// What an error of the index means while the store is opened: damage there harms no entry.
+fn of_index(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::Indeterminate => {
+            let message = format!(
+                "the index is damaged and the entries are not: move {OWN}/{INDEX} and all files whose names begin \
+                 with it away, then open the store again to index the entries anew"
+            );
+            Error::new(ErrorKind::Corrupt, message).because(error)
+        }
+        _ => error,
+    }
+    .during("open")
 }
 
 fn index_config(config: &FsConfig) -> SqliteConfig {

@@ -1,5 +1,7 @@
 //! The contract of every store, random operations beside the store in memory, and kills.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use async_trait::async_trait;
 use memlife_core::store::Limits;
 use memlife_core::{Result, Store};

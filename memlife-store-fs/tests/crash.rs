@@ -5,7 +5,7 @@
 mod support;
 
 use memlife_core::store::{Cause, Repair};
-use memlife_core::{Clock, SystemClock};
+use memlife_core::{Clock, ErrorKind, SystemClock};
 use memlife_testkit::Session;
 use memlife_testkit::draft::{add, delete, put};
 use std::path::Path;
@@ -214,6 +214,23 @@ async fn a_lost_index_is_rebuilt_from_the_files() {
     }
     assert!(session.apply(put("c", "4")).await.version > highest);
     assert!(session.apply(put("a", "5")).await.stamp > before[0].head.stamp);
+}
+
+#[tokio::test]
+async fn a_damaged_index_is_named_and_rebuilt_once_it_is_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).apply(put("a", "1")).await;
+    let index = folder.path().join(".memlife/index.db");
+    std::fs::write(&index, "not a database at all, and longer than the header of one".repeat(100)).unwrap();
+    let error = support::try_open(folder.path()).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.message().contains("index.db"), "{error}");
+    for file in own_files(folder.path(), "index.db") {
+        std::fs::rename(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let session = open(folder.path());
+    assert_eq!(session.values("a").await, ["1"]);
+    is_whole(&session, &["a"]).await;
 }
 
 #[tokio::test]

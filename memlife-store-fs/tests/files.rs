@@ -2,12 +2,14 @@
 
 mod support;
 
-use memlife_core::Value;
 use memlife_core::record::{Body, Codec, Compression};
-use memlife_core::store::{Cause, Change, Op, Repair, Retouch};
-use memlife_testkit::Draft;
+use memlife_core::store::{Cause, Change, Durability, Op, Repair, Retouch};
+use memlife_core::{ErrorKind, Value};
+use memlife_store_fs::{FsConfig, FsStore};
 use memlife_testkit::draft::{add, delete, erase, put, put_bytes, touch};
+use memlife_testkit::{Draft, Session};
 use serde_json::json;
+use std::sync::Arc;
 use support::{json, names, open, problems};
 
 #[tokio::test]
@@ -109,6 +111,30 @@ async fn names_are_found_again_whatever_the_key() {
     assert_eq!(names(folder.path()).len(), keys.len());
     assert!(names(folder.path()).iter().all(|name| name.len() <= 200));
     assert_eq!(problems(&again, Repair::No).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_written_to_the_disk_reads_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = FsConfig::new(folder.path().join("deep/down")).durability(Durability::Disk);
+    let session = Session::on(Arc::new(FsStore::open(&config).unwrap()));
+    assert_eq!(session.store().info().durability, Durability::Disk);
+    session.apply(put("a", "1")).await;
+    session.apply(put("a", "2")).await;
+    session.apply(put("b", "3")).await;
+    session.apply(delete("b")).await;
+    let again = open(&folder.path().join("deep/down"));
+    assert_eq!((again.values("a").await, again.values("b").await), (vec!["2".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_created_only_where_that_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let error = FsStore::open(&FsConfig::new(&missing).create(false)).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(!missing.exists());
+    assert!(FsStore::open(&FsConfig::new(folder.path()).create(false)).is_ok());
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A full disk. Needs the right to mount a file system of 8 MiB.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use memlife_core::ErrorKind;

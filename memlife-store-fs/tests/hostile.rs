@@ -1,5 +1,7 @@
 //! Folders in which somebody placed what should not be there.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use memlife_core::ErrorKind;

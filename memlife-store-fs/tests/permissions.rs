@@ -1,5 +1,7 @@
 //! Who may read what the store creates. Alone in its process, since the mask is the whole process's.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use memlife_testkit::draft::put;

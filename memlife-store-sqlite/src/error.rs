@@ -22,7 +22,19 @@ pub(crate) enum Fault {
 
 impl Fault {
     pub(crate) fn of(error: &rusqlite::Error) -> Self {
-        let rusqlite::Error::SqliteFailure(failure, _) = error else { return Fault::Other };
+        let failure = match error {
+            rusqlite::Error::SqliteFailure(failure, _) => failure,
+            // The statements are always the same and the tables strict: a schema that does not know their columns,
+            // and a column that is of another type, are damaged.
+            rusqlite::Error::SqlInputError { .. }
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::InvalidColumnIndex(_)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::Utf8Error(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::QueryReturnedNoRows => return Fault::Corrupt,
+            _ => return Fault::Other,
+        };
         match failure.extended_code {
             // The shared-memory file could not grow: nothing of the database was written yet.
             ffi::SQLITE_IOERR_SHMSIZE => Fault::Full,

@@ -39,6 +39,10 @@
 
 mod open;
 
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../docs/guide.md")]
+struct Guide;
+
 pub use memlife_core::*;
 pub use memlife_core::store::{Cause, Cursor, Durability, Expiry, Guard};
 pub use open::{OpenOptions, Stay, open, open_store, open_with};

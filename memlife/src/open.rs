@@ -13,7 +13,7 @@ pub struct OpenOptions {
     clock: Option<Arc<dyn Clock>>,
     writer: Option<Arc<str>>,
     limits: EngineLimits,
-    durability: Durability,
+    durability: Option<Durability>,
     stay: Stay,
     busy_timeout: Option<Duration>,
     resolvers: Vec<Arc<dyn Resolver>>,
@@ -68,7 +68,7 @@ impl OpenOptions {
     /// What an acknowledged write survives.
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
-        OpenOptions { durability, ..self }
+        OpenOptions { durability: Some(durability), ..self }
     }
 
     /// How long the program means to keep the store open.
@@ -133,7 +133,7 @@ pub fn open_store(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
         return Err(Error::new(ErrorKind::Invalid, message).during("open"));
     };
     match scheme {
-        "memory" if place.is_empty() => Ok(Arc::new(InMemoryStore::new()?)),
+        "memory" if place.is_empty() => open_memory(options),
         "sqlite" => open_sqlite(place, options),
         "fs" => open_fs(place, options),
         _ => {
@@ -143,11 +143,19 @@ pub fn open_store(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
     }
 }
 
+fn open_memory(options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    if let Some(asked) = options.durability.filter(|asked| *asked > Durability::Memory) {
+        let message = format!("memory: keeps nothing beyond the process and cannot give {asked}: use sqlite: or fs:");
+        return Err(Error::new(ErrorKind::Unsupported, message).during("open"));
+    }
+    Ok(Arc::new(InMemoryStore::new()?))
+}
+
 #[cfg(feature = "sqlite")]
 fn open_sqlite(path: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
     use memlife_store_sqlite::{SqliteConfig, SqliteStore};
     let mut config = SqliteConfig::new(path)
-        .durability(options.durability)
+        .durability(options.durability.unwrap_or_default())
         .checkpoint_on_close(options.stay == Stay::Long);
     if let Some(timeout) = options.busy_timeout {
         config = config.busy_timeout(timeout);
@@ -164,7 +172,7 @@ fn open_sqlite(_path: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
 fn open_fs(directory: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
     use memlife_store_fs::{FsConfig, FsStore};
     let mut config =
-        FsConfig::new(directory).durability(options.durability).checkpoint_on_close(options.stay == Stay::Long);
+        FsConfig::new(directory).durability(options.durability.unwrap_or_default()).checkpoint_on_close(options.stay == Stay::Long);
     if let Some(timeout) = options.busy_timeout {
         config = config.busy_timeout(timeout);
     }

@@ -80,7 +80,11 @@ pub fn run(session: &Session, args: &CleanupArgs) -> Result<Exit> {
     bar.finish();
     let report = swept?;
     log_compression(session, &memory)?;
-    if session.output.is_json() { print_json(session, &report)? } else { print_text(session, &report)? }
+    if session.output.is_json() {
+        print_json(session, &report)?
+    } else {
+        print_text(session, &report)?
+    }
     judge(session, &report)
 }
 
@@ -92,7 +96,13 @@ pub fn log_compression(session: &Session, memory: &Memory) -> Result<()> {
     if session.policy.logging.log_compression_stats {
         let stored = session.wait(memory.stats())?.stored;
         let (entries, compressed) = (stored.entries, stored.compressed);
-        tracing::info!(entries, compressed, raw_bytes = stored.raw_bytes, stored_bytes = stored.stored_bytes, "compression");
+        tracing::info!(
+            entries,
+            compressed,
+            raw_bytes = stored.raw_bytes,
+            stored_bytes = stored.stored_bytes,
+            "compression"
+        );
     }
     Ok(())
 }

@@ -7,7 +7,9 @@ use clap_complete::Shell;
 
 /// Prints the completions of a shell
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  memlife completions bash > ~/.local/share/bash-completion/completions/memlife")]
+#[command(
+    after_help = "Example:\n  memlife completions bash > ~/.local/share/bash-completion/completions/memlife"
+)]
 pub struct CompletionsArgs {
     /// The shell
     shell: Shell,

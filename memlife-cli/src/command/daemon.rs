@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use memlife::{Memory, Stay, parse_duration};
 use memlife_server::{RunSummary, Schedule, Scheduler};
 use serde_json::json;
-use tokio::runtime::{Builder, Runtime};
+use std::process;
+use tokio::runtime::Builder;
 
 /// Sweeps by a schedule until told to stop
 ///
@@ -36,30 +37,39 @@ pub struct DaemonArgs {
 /// # Errors
 /// When there is no schedule, or the store cannot be opened. A sweep that fails is told in the exit status.
 pub fn run(session: &Session, args: DaemonArgs) -> Result<Exit> {
-    let summary = if args.once {
-        let memory = session.open_for(Stay::Long)?;
-        let scheduler = scheduler(session, memory.clone(), Schedule::daily("00:00".parse()?));
-        let summary = session.wait(scheduler.run_once());
-        close(session, &memory, summary)
-    } else {
-        let schedule = schedule(session, args)?;
-        // Its own threads: a signal is heard while a sweep keeps one of them busy.
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.context("the asynchronous runtime could not be started")?;
-        run_until_told(session, &runtime, schedule)?
-    };
+    let (memory, mut summary) = if args.once { once(session)? } else { until_told(session, args)? };
+    if !summary.cut_short {
+        close(session, &memory, &mut summary);
+    }
     tell(session, &summary)?;
+    if summary.cut_short {
+        // Closing the store would wait for whoever keeps it. Nothing acknowledged is lost: it is as after a kill.
+        session.output.flush()?;
+        process::exit(if summary.failures == 0 { 0 } else { 2 });
+    }
     Ok(if summary.failures == 0 { Exit::Done } else { Exit::Failed })
 }
 
-fn run_until_told(session: &Session, runtime: &Runtime, schedule: Schedule) -> Result<RunSummary> {
+fn once(session: &Session) -> Result<(Memory, RunSummary)> {
+    let memory = session.open_for(Stay::Long)?;
+    // Which schedule plays no part.
+    let scheduler = scheduler(session, memory.clone(), Schedule::daily("00:00".parse()?));
+    let summary = session.wait(scheduler.run_once());
+    Ok((memory, summary))
+}
+
+fn until_told(session: &Session, args: DaemonArgs) -> Result<(Memory, RunSummary)> {
+    let schedule = schedule(session, args)?;
+    // Its own threads: a signal is heard while a sweep keeps one of them busy.
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.context("the asynchronous runtime could not be started")?;
     // Before anything is opened, so that there is no moment in which a signal would be a crash.
     let stop = runtime.block_on(async { signals::stop() }).context("signals cannot be heard")?;
     let memory = session.open_for(Stay::Long)?;
     session.output.note(&format!("sweeping {}: {schedule}", session.store_url()));
     let scheduler = scheduler(session, memory.clone(), schedule);
     let summary = runtime.block_on(scheduler.run(stop))?;
-    Ok(close(session, &memory, summary))
+    Ok((memory, summary))
 }
 
 fn scheduler(session: &Session, memory: Memory, schedule: Schedule) -> Scheduler {
@@ -67,12 +77,11 @@ fn scheduler(session: &Session, memory: Memory, schedule: Schedule) -> Scheduler
 }
 
 /// Erases what reads have left to be erased. Failing at that is maintenance that failed, too.
-fn close(session: &Session, memory: &Memory, mut summary: RunSummary) -> RunSummary {
+fn close(session: &Session, memory: &Memory, summary: &mut RunSummary) {
     if let Err(error) = session.wait(memory.close()) {
         summary.failures += 1;
         summary.last_failure = Some(error);
     }
-    summary
 }
 
 fn schedule(session: &Session, args: DaemonArgs) -> Result<Schedule> {
@@ -89,7 +98,7 @@ fn schedule(session: &Session, args: DaemonArgs) -> Result<Schedule> {
 }
 
 fn tell(session: &Session, summary: &RunSummary) -> Result<()> {
-    let RunSummary { sweeps, failures, deleted, freed_bytes, last_failure } = summary;
+    let RunSummary { sweeps, failures, deleted, freed_bytes, last_failure, .. } = summary;
     let failure = last_failure.as_ref().map(ToString::to_string);
     if let Some(failure) = &failure {
         let failed =

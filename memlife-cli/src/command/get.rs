@@ -3,7 +3,8 @@ use crate::session::Session;
 use crate::view::{EntryView, text_of};
 use anyhow::Result;
 use clap::Args;
-use memlife::{Encoding, Entry, ExportLine, Key, ReadOptions, Show};
+use memlife::{Encoding, Entry, ExportLine, Key, ReadOptions, Show, Stay};
+use std::time::Duration;
 
 /// Prints the value of a key
 ///
@@ -28,8 +29,11 @@ Exit status: 1 when nothing is there.
 Example:
   memlife get coordination/agent1/status --output json --meta";
 
+/// How long renewing or removing what was read may wait for other processes. The answer itself waits for nobody.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 pub fn run(session: &Session, args: &GetArgs) -> Result<Exit> {
-    let memory = session.open()?;
+    let memory = session.open_as(session.open_options(Stay::Brief).busy_timeout(PATIENCE))?;
     let show = if args.expired { Show::Expired } else { Show::Visible };
     let found = session.wait(memory.entry_with(&args.key, ReadOptions::new().show(show)))?;
     let exit = print(session, args, found)?;
@@ -52,7 +56,11 @@ fn print(session: &Session, args: &GetArgs, found: Option<Entry>) -> Result<Exit
             "{key:?} holds {siblings} values, and this is the newest: `memlife conflicts` shows all"
         ));
     }
-    if session.output.is_json() { print_json(session, args, &entry)? } else { print_text(session, args, &entry)? }
+    if session.output.is_json() {
+        print_json(session, args, &entry)?
+    } else {
+        print_text(session, args, &entry)?
+    }
     Ok(Exit::Done)
 }
 

@@ -224,7 +224,10 @@ fn explain(session: &Session, key: &Key) -> Result<Exit> {
         source,
         line: *line,
         is_default: *is_default,
-        values: values.iter().map(|Effective { name, value, origin }| EffectiveView { name, value, origin }).collect(),
+        values: values
+            .iter()
+            .map(|Effective { name, value, origin }| EffectiveView { name, value, origin })
+            .collect(),
         beaten: beaten.iter().map(|lost| BeatenView { pattern: &lost.pattern, why: &lost.why }).collect(),
     })?;
     Ok(Exit::Done)

@@ -66,7 +66,7 @@ struct Put<'a> {
 #[serde(untagged)]
 enum Detail<'a> {
     Done { version: u64, expires_at: Option<String>, clamped: bool },
-    NotDone { reason: &'static str, current: Option<EntryView<'a>> },
+    NotDone { reason: &'static str, current: Option<Box<EntryView<'a>>> },
 }
 
 pub fn run(session: &Session, args: PutArgs) -> Result<Exit> {
@@ -118,10 +118,9 @@ fn done(session: &Session, key: &Key, receipt: &Receipt) -> Result<Exit> {
     let expires_at = receipt.expires_at.map(instant::show);
     if receipt.clamped {
         let until = expires_at.as_deref().unwrap_or("never");
-        session.output.note(&format!(
-            "the rule of {:?} limits how long it lives: it expires {until}",
-            key.as_str()
-        ));
+        session
+            .output
+            .note(&format!("the rule of {:?} limits how long it lives: it expires {until}", key.as_str()));
     }
     if receipt.dropped_siblings > 0 {
         let dropped = receipt.dropped_siblings;
@@ -145,7 +144,7 @@ fn not_done(session: &Session, key: &Key, reason: &'static str, current: Option<
     };
     session.output.problem(&format!("put {:?} was not done: {told}", key.as_str()));
     if session.output.is_json() {
-        let detail = Detail::NotDone { reason, current: current.map(EntryView::of) };
+        let detail = Detail::NotDone { reason, current: current.map(EntryView::of).map(Box::new) };
         session.output.json(&Put { key: key.as_str(), written: false, detail })?;
     }
     Ok(Exit::Nothing)

@@ -42,7 +42,11 @@ pub fn run(session: &Session, args: &VerifyArgs) -> Result<Exit> {
     let memory = session.open()?;
     let repair = if args.repair { Repair::Yes } else { Repair::No };
     let found = session.wait(memory.verify(repair))?;
-    if session.output.is_json() { print_json(session, &found)? } else { print_text(session, &found)? }
+    if session.output.is_json() {
+        print_json(session, &found)?
+    } else {
+        print_text(session, &found)?
+    }
     if found.unrepaired() == 0 {
         return Ok(Exit::Done);
     }

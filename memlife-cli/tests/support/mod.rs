@@ -1,5 +1,6 @@
 //! Runs the `memlife` command in a place of its own.
 #![allow(dead_code, reason = "every test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 use serde_json::Value;
 use std::fs;

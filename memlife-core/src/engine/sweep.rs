@@ -130,6 +130,8 @@ impl<'a> Sweep<'a> {
             if is_last {
                 return Ok(());
             }
+            // Whoever waits for something else, too, such as a signal to stop, is heard between pages.
+            tokio::task::yield_now().await;
         }
     }
 

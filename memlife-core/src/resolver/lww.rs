@@ -1,5 +1,5 @@
-use super::{Held, Mint, Resolved, Resolver, Side};
 use super::multi_value::tagged;
+use super::{Held, Mint, Resolved, Resolver, Side};
 use crate::record::{Body, Compression, Head, Kind, MAX_RAW_BYTES};
 use crate::store::Op;
 use crate::{Error, ErrorKind, Result};
@@ -60,4 +60,73 @@ fn wins(mine: Side<'_>, theirs: Side<'_>) -> Result<bool> {
         Ok(Register { stamp: side.head.stamp, value })
     };
     Ok(register(mine)?.wins_over(&register(theirs)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Codec, ExpiryOrigin, ReclaimClass};
+    use crate::{Stamp, Timestamp, Value};
+
+    fn head(alive: bool) -> Head {
+        Head {
+            kind: Kind::Lww,
+            kind_epoch: Default::default(),
+            alive,
+            seq: 1,
+            version: 1,
+            stamp: Stamp::default(),
+            created_at: Timestamp::EPOCH,
+            life: Default::default(),
+            origin: ExpiryOrigin::Rule,
+            rule_ttl: None,
+            keep_until: Timestamp::EPOCH,
+            class: ReclaimClass::Lazy,
+            rule: "".into(),
+            writer: None,
+            siblings: 1,
+            raw_len: 0,
+            stored_len: 0,
+            codec: Codec::None,
+        }
+    }
+
+    fn body(text: &str, codec: Codec) -> Body {
+        let how = Compression { codec, level: 6, threshold_bytes: 1 };
+        Body::of_value(&Value::json_text(text.to_owned()).unwrap(), how).unwrap()
+    }
+
+    #[test]
+    fn one_value_stored_in_two_ways_is_no_change() {
+        let text = format!("{:?}", "a".repeat(200));
+        let (plain, packed) = (body(&text, Codec::None), body(&text, Codec::Gzip));
+        assert_ne!(plain, packed);
+        let head = head(true);
+        for (mine, theirs) in [(&plain, &packed), (&packed, &plain)] {
+            let side = |body| Side { head: &head, body: Some(body) };
+            let joined = LwwResolver.join(side(mine), side(theirs), Compression::NONE).unwrap();
+            assert_eq!(joined.body.as_ref(), Some(mine));
+        }
+    }
+
+    #[test]
+    fn of_equal_stamps_a_removal_wins_then_the_greater_value_however_stored() {
+        let lesser = body(&format!("{:?}", "a".repeat(200)), Codec::None);
+        let greater = body(&format!("{:?}", "b".repeat(200)), Codec::Gzip);
+        let (live, dead) = (head(true), head(false));
+        let (lesser, greater, removed) = (
+            Side { head: &live, body: Some(&lesser) },
+            Side { head: &live, body: Some(&greater) },
+            Side { head: &dead, body: None },
+        );
+        for (mine, theirs, expected) in [
+            (lesser, greater, greater),
+            (greater, lesser, greater),
+            (removed, greater, removed),
+            (greater, removed, removed),
+        ] {
+            let joined = LwwResolver.join(mine, theirs, Compression::NONE).unwrap();
+            assert_eq!((joined.body.as_ref(), joined.alive), (expected.body, expected.head.alive));
+        }
+    }
 }

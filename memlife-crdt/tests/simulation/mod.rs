@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use memlife_crdt::{
-    Actor, CausalContext, Contribution, Counter, Dot, Hlc, Life, MultiValue, Register, ReplicaId, Stamp,
-    Timestamp,
+    Actor, CausalContext, Contribution, Counter, Dot, Hlc, MultiValue, ReplicaId, Stamp, Timestamp,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -150,65 +149,6 @@ pub fn change_context(context: &mut CausalContext, turn: Turn, op: &ContextOp) -
     }
 }
 
-/// Registers of few stamps, so that equal ones meet, as they do after an import.
-pub fn registers() -> impl Strategy<Value = Vec<Register>> {
-    let register = (stamp(), prop::option::of(value())).prop_map(|(stamp, value)| Register { stamp, value });
-    vec(register, 1..12)
-}
-
-pub fn lives() -> impl Strategy<Value = Vec<Life>> {
-    let expires_at = prop_oneof![Just(None), (0..4_u64).prop_map(|ms| Some(Timestamp::from_ms(ms)))];
-    let expires_at = prop_oneof![4 => expires_at, 1 => Just(Some(Timestamp::MAX))];
-    vec((stamp(), expires_at).prop_map(|(epoch, expires_at)| Life { epoch, expires_at }), 1..12)
-}
-
-pub fn counters() -> impl Strategy<Value = Vec<Counter>> {
-    history(counter_op()).prop_map(|steps| {
-        play(
-            &steps,
-            |counter, turn, op| {
-                change_counter(counter, turn, op);
-            },
-            join,
-        )
-    })
-}
-
-pub fn multi_values() -> impl Strategy<Value = Vec<MultiValue>> {
-    history(multi_value_op()).prop_map(|steps| play(&steps, change_multi_value, join))
-}
-
-pub fn contexts() -> impl Strategy<Value = Vec<CausalContext>> {
-    history(context_op()).prop_map(|steps| {
-        play(
-            &steps,
-            |context, turn, op| {
-                change_context(context, turn, op);
-            },
-            join,
-        )
-    })
-}
-
-fn join<T: memlife_crdt::Lattice>(mine: &mut T, theirs: &T) {
-    let _ = mine.join(theirs);
-}
-
-fn stamp() -> impl Strategy<Value = Stamp> {
-    (0..3_u64, 0..2_u16, 1..3_u64).prop_map(|(ms, counter, replica)| {
-        Stamp::new(Hlc { at: Timestamp::from_ms(ms), counter }, ReplicaId(replica))
-    })
-}
-
-fn value() -> impl Strategy<Value = Bytes> {
+pub fn value() -> impl Strategy<Value = Bytes> {
     vec(0..3_u8, 0..3).prop_map(Bytes::from)
-}
-
-/// 1,024 cases, or as many as the environment variable `PROPTEST_CASES` says.
-pub fn config() -> ProptestConfig {
-    let mut config = ProptestConfig::default();
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 1_024;
-    }
-    config
 }

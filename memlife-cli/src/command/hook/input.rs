@@ -63,10 +63,7 @@ fn read_aside(mut source: impl Read + Send + 'static) -> Result<Receiver<Vec<u8>
             }
         }
     };
-    thread::Builder::new()
-        .name("memlife-stdin".into())
-        .spawn(work)
-        .context("no thread could be started")?;
+    thread::Builder::new().name("memlife-stdin".into()).spawn(work).context("no thread could be started")?;
     Ok(chunks)
 }
 

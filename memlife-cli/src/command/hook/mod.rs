@@ -77,6 +77,9 @@ pub enum Strictness {
 /// How long the sweep of a hook that somebody waits for takes at most.
 const SWEEP_BUDGET: Duration = Duration::from_millis(50);
 
+/// How much of an id that is none is shown; an agent may send megabytes.
+const MAX_SHOWN_CHARS: usize = 64;
+
 impl HookName {
     const fn name(self) -> &'static str {
         match self {
@@ -115,18 +118,18 @@ struct HookReport {
 /// Runs the hook on a thread of its own, so that neither a panic nor a store that hangs holds up the agent.
 pub fn run(global: GlobalArgs, args: HookArgs) -> Exit {
     let strictness = if args.strict { Strictness::Strict } else { Strictness::Open };
-    let (format, deadline) = (global.output, args.name.deadline());
+    let deadline = args.name.deadline();
     let (sender, receiver) = sync_channel(1);
     let work = move || {
         // Nobody is there to take it after the deadline.
-        let _ = sender.send(serve(global, args));
+        let _ = sender.send(serve(global, &args));
     };
     if let Err(error) = thread::Builder::new().name("memlife-hook".into()).spawn(work) {
         return fail(strictness, &format!("no thread could be started: {error}"));
     }
     match receiver.recv_timeout(deadline) {
-        Ok(Ok(report)) if format == Format::Json => print(strictness, &report),
-        Ok(Ok(_)) => Exit::Done,
+        Ok(Ok(Some(report))) => print(strictness, &report),
+        Ok(Ok(None)) => Exit::Done,
         Ok(Err(error)) => fail(strictness, &format!("{error:#}")),
         Err(RecvTimeoutError::Timeout) => {
             fail(strictness, &format!("the store did not answer within {} s", deadline.as_secs()))
@@ -175,7 +178,8 @@ fn print(strictness: Strictness, report: &HookReport) -> Exit {
     }
 }
 
-fn serve(mut global: GlobalArgs, args: HookArgs) -> Result<HookReport> {
+/// What the hook did; only with JSON asked for, since counting takes longer than sweeping.
+fn serve(mut global: GlobalArgs, args: &HookArgs) -> Result<Option<HookReport>> {
     let input = match &args.session_id {
         Some(id) => HookInput { session_id: Some(id.clone()), ..HookInput::default() },
         None => input::read(io::stdin()).context("its input is no hook's")?,
@@ -191,23 +195,34 @@ fn serve(mut global: GlobalArgs, args: HookArgs) -> Result<HookReport> {
     let session = Session::begin(&global, input.directory().as_deref())?;
     let options = session.open_options(Stay::Brief).busy_timeout(args.name.patience());
     let memory = session.open_as(options)?;
-    let started = memory.clock().monotonic();
-    let removed = session.wait(remove(&memory, &session_keys))?;
-    let report = session.wait(memory.sweep(sweep_options(&args)?))?;
-    if report.failed > 0 {
-        bail!("{} damaged entries could not be removed: `memlife verify` names them", report.failed);
+    let cleanup_stats = clean(&session, &memory, args, &session_keys)?;
+    if global.output == Format::Text {
+        return Ok(None);
     }
-    log_compression(&session, &memory)?;
-    let mut cleanup_stats = CleanupStats::new(&report);
-    cleanup_stats.deleted_count += removed;
-    cleanup_stats.entries_before += removed;
-    cleanup_stats.elapsed_seconds = memory.clock().monotonic().saturating_sub(started).as_secs_f64();
-    Ok(HookReport {
+    Ok(Some(HookReport {
         hook: args.name.name(),
         session_id: input.session_id,
         timestamp: cleanup_stats.timestamp,
         cleanup_stats,
         memory_stats: MemoryStats::new(&session.wait(memory.stats())?, memory.store().info()),
+    }))
+}
+
+/// Removes what is within `session_keys` and sweeps; the statistics are of both together.
+fn clean(session: &Session, memory: &Memory, args: &HookArgs, session_keys: &[Key]) -> Result<CleanupStats> {
+    let started = memory.clock().monotonic();
+    let removed = session.wait(remove(memory, session_keys))?;
+    let report = session.wait(memory.sweep(sweep_options(args)?))?;
+    if report.failed > 0 {
+        bail!("{} damaged entries could not be removed: `memlife verify` names them", report.failed);
+    }
+    log_compression(session, memory)?;
+    let swept = CleanupStats::new(&report);
+    Ok(CleanupStats {
+        deleted_count: swept.deleted_count + removed,
+        entries_before: swept.entries_before + removed,
+        elapsed_seconds: memory.clock().monotonic().saturating_sub(started).as_secs_f64(),
+        ..swept
     })
 }
 
@@ -218,7 +233,8 @@ fn session_keys(id: Option<&str>) -> Result<Vec<Key>> {
     };
     let is_segment = Key::new(id).is_ok_and(|key| key.segments().count() == 1);
     if !is_segment {
-        bail!("{id:?} is no session id, and nothing was removed: an id is one segment of a key");
+        let shown: String = id.chars().take(MAX_SHOWN_CHARS).collect();
+        bail!("{shown:?} is no session id, and nothing was removed: an id is one segment of a key");
     }
     ["session", "coordination"].iter().map(|place| Ok(Key::new(&format!("{place}/{id}"))?)).collect()
 }
@@ -250,7 +266,12 @@ mod tests {
 
     #[test]
     fn a_hook_is_known_by_its_place() {
-        for line in ["memlife hook", "memlife hook nonsense --x", "memlife -q --store hook hook", "memlife --bad hook"] {
+        for line in [
+            "memlife hook",
+            "memlife hook nonsense --x",
+            "memlife -q --store hook hook",
+            "memlife --bad hook",
+        ] {
             assert_eq!(strictness(&arguments(line)), Some(Strictness::Open), "{line}");
         }
         assert_eq!(strictness(&arguments("memlife hook x --strict")), Some(Strictness::Strict));

@@ -85,7 +85,9 @@ fn read_all(session: &Session, memory: &Memory, source: impl BufRead, bar: &Bar)
                 ""
             }
         };
-        session.wait(importer.line(text)).with_context(|| format!("the import stopped near line {number}"))?;
+        session
+            .wait(importer.line(text))
+            .with_context(|| format!("the import stopped near line {number}"))?;
         if refused.len() >= MAX_REFUSED {
             anyhow::bail!("line {number} is the {MAX_REFUSED}th that is no text: this is no export");
         }

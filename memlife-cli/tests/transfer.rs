@@ -1,0 +1,111 @@
+//! export and import.
+#![cfg(feature = "sqlite")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::Place;
+
+#[test]
+fn what_is_exported_can_be_imported() {
+    let (from, to) = (Place::new(), Place::new());
+    from.done(&["put", "a/json", "{\n\"x\": [1, 2]\n}"]);
+    from.done(&["put", "a/until", "1", "--expires-at", "2100-01-01T00:00:00Z"]);
+    from.run_with(&["put", "a/bytes", "-", "--bytes"], [255, 0]);
+    from.done(&["--as", "ann", "put", "swarm/shared/d", "A"]);
+    from.done(&["--as", "bob", "put", "swarm/shared/d", "B"]);
+    let exported = from.done(&["export"]);
+    assert_eq!(exported.lines().count(), 4);
+    let ran = to.run_with(&["--output", "json", "import"], &exported);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.lines()[0]["imported"], 4);
+    let parse =
+        |text: &str| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    let permanent = |lines: Vec<Value>| {
+        // The rule of `swarm/shared` counts from the import.
+        lines.into_iter().filter(|line| line["key"] != "swarm/shared/d").collect::<Vec<_>>()
+    };
+    assert_eq!(permanent(parse(&to.done(&["export"]))), permanent(parse(&exported)));
+    let siblings = to.run(&["--output", "json", "conflicts", "swarm/shared/d"]).lines();
+    let writers: Vec<_> = siblings.iter().map(|one| one["writer"].clone()).collect();
+    assert_eq!(writers, ["bob", "ann"]);
+    assert_eq!(to.run_with(&["--output", "json", "import"], &exported).lines()[0]["unchanged"], 4);
+}
+
+#[test]
+fn a_pattern_chooses() {
+    let place = Place::new();
+    place.done(&["put", "a/1", "1"]);
+    place.done(&["put", "b/1", "1"]);
+    assert_eq!(place.done(&["export", "a"]), "{\"key\":\"a/1\",\"value\":1}\n");
+    assert_eq!(place.done(&["export", "nothing"]), "");
+    place.run(&["export", "a//b"]).fails(2, "a//b");
+}
+
+#[test]
+fn bad_lines_are_refused_by_number_and_the_others_stored() {
+    let place = Place::new();
+    let lines = [
+        r#"{"key":"a","value":1}"#,
+        "not json",
+        "",
+        r#"{"key":"a//b","value":1}"#,
+        r#"{"key":"b"}"#,
+        r#"{"key":"c","value":"?","encoding":"base64"}"#,
+        r#"{"key":"d","value":1,"unknown":2}"#,
+        r#"{"key":"e","value":1,"expires_at":"2001-01-01T00:00:00Z"}"#,
+        r#"{"key":"z","value":2}"#,
+    ];
+    let file = place.write("lines.jsonl", lines.join("\n"));
+    let ran = place.run(&["--output", "json", "import", file.to_str().unwrap()]);
+    ran.fails(2, "line 2 was refused");
+    let report = &ran.lines()[0];
+    let numbers: Vec<_> =
+        report["rejections"].as_array().unwrap().iter().map(|one| one["line"].clone()).collect();
+    assert_eq!(numbers, [json!(2), json!(4), json!(5), json!(6), json!(7)]);
+    assert_eq!(
+        (&report["imported"], &report["expired"], &report["rejected"]),
+        (&json!(2), &json!(1), &json!(5))
+    );
+    assert_eq!(place.done(&["list", "--keys"]), "a\nz\n");
+}
+
+#[test]
+fn long_lines_and_what_is_no_text_are_refused() {
+    let place = Place::new();
+    let mut input = b"{\"key\":\"a\",\"value\":1}\n\"".to_vec();
+    input.extend(vec![b'x'; 200 << 10]);
+    input.extend(b"\"\n\xff\xfe\n{\"key\":\"b\",\"value\":1}\n");
+    let ran = place.run_with(&["--max-value-bytes", "100", "import"], &input);
+    ran.fails(2, "line 2 was refused: it is longer than");
+    ran.fails(2, "line 3 was refused: it is not valid UTF-8");
+    assert_eq!(place.done(&["list", "--keys"]), "a\nb\n");
+    place.run(&["import", "no-such-file"]).fails(2, "no-such-file");
+}
+
+#[test]
+fn what_is_no_export_at_all_is_given_up() {
+    let place = Place::new();
+    let ran = place.run_with(&["import"], b"\xff\n".repeat(10_000));
+    ran.fails(2, "no export");
+}
+
+#[test]
+fn a_deep_value_is_a_line_like_any_other() {
+    let place = Place::new();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let line = format!("{{\"key\":\"a\",\"value\":{deep}}}\n{{\"key\":\"b\",\"value\":1}}\n");
+    let ran = place.run_with(&["import"], &line);
+    assert!(ran.code == 0 || ran.code == 2, "{ran:?}");
+    assert!(place.done(&["list", "--keys"]).ends_with("b\n"));
+}
+
+#[test]
+fn a_counter_is_not_counted_twice() {
+    let place = Place::new();
+    place.write(".memlife/policies.yaml", "namespaces:\n  - {namespace: c, conflict_strategy: counter}\n");
+    place.done(&["counter", "add", "c", "5"]);
+    let exported = place.done(&["export"]);
+    place.run_with(&["import"], exported).fails(2, "counter");
+    assert_eq!(place.done(&["counter", "get", "c"]), "5\n");
+}
