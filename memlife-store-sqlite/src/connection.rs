@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// Statements a connection keeps prepared: more than there are.
 const PREPARED_STATEMENTS: usize = 64;
-/// The most memory for pages of the connection that writes: a write touches pages of four trees.
-const WRITE_CACHE_KIB: i64 = 8 << 10;
 /// The longest row: a body at its limit with its head.
 const ROW_BYTES: usize = (512 << 20) + (1 << 20);
 
@@ -65,11 +63,10 @@ pub(crate) fn configure(connection: &Connection, role: Role) -> rusqlite::Result
         "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;
          PRAGMA cell_size_check = ON; PRAGMA foreign_keys = OFF;",
     )?;
-    if role == Role::Write {
-        connection.pragma_update(None, "cache_size", -WRITE_CACHE_KIB)
-    } else {
-        connection.pragma_update(None, "query_only", true)
+    if role != Role::Write {
+        connection.pragma_update(None, "query_only", true)?;
     }
+    Ok(())
 }
 
 fn set_limits(connection: &Connection) -> rusqlite::Result<()> {

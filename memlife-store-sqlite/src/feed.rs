@@ -27,8 +27,7 @@ pub(crate) fn changes(
     let page = |items, seq| Changes::Page(FeedPage { items, next: cursor(seq), clock: head.clock });
     let after = match query.after.as_ref().map(|after| after.parts.as_slice()) {
         None => return Ok(page(Vec::new(), head.seq)),
-        // Who has nothing has missed no removal.
-        Some([]) => 0,
+        Some([]) if head.floor == 0 => 0,
         Some([part]) if part.incarnation == incarnation && (head.floor..=head.seq).contains(&part.seq) => {
             part.seq
         }

@@ -20,6 +20,7 @@ mod error;
 mod feed;
 mod identity;
 mod index;
+mod ledger;
 mod open;
 mod place;
 mod read;

@@ -1,20 +1,26 @@
 use crate::connection::wait_for_others;
 use crate::error::from_sqlite;
+use crate::ledger;
 use crate::rows::{self, Trouble};
 use crate::transaction::{Setting, Transaction};
 use crate::usage::{Delta, Groups};
-use crate::verify::{Check, Problem, Report, Seen, Usage, group_tag, integrity, removals};
+use crate::verify::{Check, LEDGER_DAMAGED, Problem, Report, Seen, Usage, group_tag, integrity, removals};
 use memlife_core::store::{Cause, Durability, Limits};
-use memlife_core::{ReplicaId, Result};
+use memlife_core::{Ledger, ReplicaId, Result};
 use rusqlite::Connection;
 
 /// Rows that are looked at in one transaction.
 const PAGE_ROWS: usize = 1_000;
+/// Change numbers that are skipped when the last one is not known.
+const LOST_NUMBERS: u64 = 1 << 20;
 
 /// Rebuilds what is derived from the records, and sets aside those that cannot be read.
 pub(crate) fn mend(check: &Check, connection: &Connection, report: &mut Report) -> Result<()> {
     mend_indexes(check, connection, report)?;
+    in_transaction(check, connection, || mend_ledger(check, connection, report))?;
     mend_removals(check, connection, report)?;
+    // Every group has its row before rows are assigned to groups.
+    in_transaction(check, connection, || mend_usage(check, connection, report))?;
     let mut after = Some(-1);
     while let Some(id) = after {
         after = in_transaction(check, connection, || mend_page(check, connection, id, report))?;
@@ -51,6 +57,27 @@ fn mend_indexes(check: &Check, connection: &Connection, report: &mut Report) -> 
         let is_repaired = rebuilt.is_ok() && !left.contains(&problem);
         report.add(None, "file", problem, is_repaired);
     }
+    Ok(())
+}
+
+/// Sets change number and clock behind everything that was ever given out, as far as it is still there.
+fn mend_ledger(check: &Check, connection: &Connection, report: &mut Report) -> Result<(), Trouble> {
+    if ledger::read(connection)?.is_some() {
+        return Ok(());
+    }
+    let mut usage = Usage::default();
+    check.walk(connection, -1, usize::MAX, |seen| usage.count(&seen))?;
+    let last: i64 = connection.query_row(
+        "SELECT max((SELECT coalesce(max(id), 0) FROM entry), (SELECT coalesce(max(seq), 0) FROM removed),
+                    (SELECT max(id) FROM ledger))",
+        [],
+        |row| row.get(0),
+    )?;
+    // What a lost record had been given is not known: numbers far beyond cannot have been.
+    let seq = last.max(usage.last_seq).cast_unsigned().saturating_add(LOST_NUMBERS);
+    ledger::write(connection, Ledger { seq, clock: usage.last_time })?;
+    connection.execute("UPDATE ledger SET floor = ?1 WHERE id = 0", [seq.cast_signed()])?;
+    report.add(None, "ledger", LEDGER_DAMAGED.to_owned(), true);
     Ok(())
 }
 
@@ -149,8 +176,8 @@ fn mend_usage(check: &Check, connection: &Connection, report: &mut Report) -> Re
         return Ok(());
     }
     connection.execute_batch("UPDATE ledger SET entries = 0, stored = 0, raw = 0, compressed = 0")?;
-    let mut seq: i64 = connection.query_row("SELECT seq FROM ledger WHERE id = 0", [], |row| row.get(0))?;
-    seq = seq.max(usage.last_seq);
+    let ledger = ledger::read(connection)?.unwrap_or_default();
+    let mut seq = ledger.seq.cast_signed().max(usage.last_seq);
     for (tag, delta) in &usage.groups {
         seq += 1;
         connection
@@ -160,8 +187,8 @@ fn mend_usage(check: &Check, connection: &Connection, report: &mut Report) -> Re
     }
     connection.execute_batch("DELETE FROM ledger WHERE id > 0 AND entries = 0")?;
     set_usage(connection, "id = ?1", &0, usage.total)?;
-    connection
-        .execute("UPDATE ledger SET seq = ?1, group_changes = group_changes + 1 WHERE id = 0", [seq])?;
+    ledger::write(connection, Ledger { seq: seq.cast_unsigned(), ..ledger })?;
+    connection.execute("UPDATE ledger SET group_changes = group_changes + 1 WHERE id = 0", [])?;
     for problem in problems {
         report.add(None, "ledger", problem, true);
     }

@@ -1,5 +1,6 @@
 use crate::error::from_sqlite;
-use memlife_core::{Error, ErrorKind, Result};
+use crate::ledger;
+use memlife_core::{Error, ErrorKind, Ledger, Result};
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ impl Sort {
     }
 }
 
-/// Row 0 of `ledger` is the store's own: the last change number, the clock, the totals; row n is the usage of
+/// Row 0 of `ledger` is the store's own: the last change number and the clock under their mark, the totals; row n is the usage of
 /// one group, created at change n. One small table, so that a commit touches one page for all of them.
 ///
 /// `entry.id` is the change number at which the row came to be, so that no id is ever used twice. `grp` is 0 for
@@ -52,6 +53,7 @@ CREATE TABLE ledger(
     compressed INTEGER NOT NULL DEFAULT 0,
     seq INTEGER,
     clock INTEGER,
+    mark INTEGER,
     format INTEGER,
     group_changes INTEGER,
     grace_ms INTEGER,
@@ -115,6 +117,9 @@ pub(crate) fn inspect(connection: &Connection, sort: Sort, path: &Path) -> Resul
 pub(crate) fn migrate(connection: &Connection, from: i64, sort: Sort) -> rusqlite::Result<()> {
     for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(0)) {
         connection.execute_batch(migration)?;
+    }
+    if from == 0 {
+        ledger::write(connection, Ledger::default())?;
     }
     connection.execute("UPDATE ledger SET format = ?1 WHERE id = 0", [FORMAT])?;
     connection.pragma_update(None, "application_id", sort.application_id())?;

@@ -1,5 +1,7 @@
 use crate::bodies::{Bodies, Home};
 use crate::erasures;
+use crate::error::corrupt;
+use crate::ledger;
 use crate::removals::{Pruned, Removals, prune};
 use crate::rows::{self, Found, Trouble};
 use crate::schema::FORMAT;
@@ -65,7 +67,7 @@ impl<'a> Transaction<'a> {
         durability: Durability,
     ) -> Result<Self, Trouble> {
         let mut select = connection.prepare_cached(
-            "SELECT seq, clock, format, group_changes, grace_ms, kept FROM ledger WHERE id = 0",
+            "SELECT seq, clock, format, group_changes, grace_ms, kept, mark FROM ledger WHERE id = 0",
         )?;
         let mut read = select.query([])?;
         let row = read.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -74,20 +76,23 @@ impl<'a> Transaction<'a> {
             let message = "another process upgraded the store's format: upgrade memlife, then open it anew";
             return Err(Trouble::Outside(Error::new(ErrorKind::Unsupported, message)));
         }
-        let seq = number(0)?.cast_unsigned();
+        let Some(ledger) = ledger::checked(number(0)?, number(1)?, number(6)?) else {
+            let message = "the store's change number or clock is damaged: run `memlife verify --repair`";
+            return Err(Trouble::Outside(corrupt(message)));
+        };
         groups.begin(number(3)?);
         Ok(Transaction {
             connection,
             setting,
             groups,
             durability,
-            ledger: Ledger { seq, clock: unpack_clock(number(1)?) },
+            ledger,
             grace_ms: number(4)?.max(0).cast_unsigned(),
             removals: Removals::default(),
             ended: [0; Cause::ALL.len()],
             is_dirty: false,
             outside,
-            seq_before: seq,
+            seq_before: ledger.seq,
             kept: number(5)?,
         })
     }
@@ -317,10 +322,21 @@ impl<'a> Transaction<'a> {
         let (seq, clock) = (self.ledger.seq.cast_signed(), pack_clock(self.ledger.clock));
         let mut update = self.connection.prepare_cached(
             "UPDATE ledger SET seq = ?1, clock = ?2, group_changes = ?3, kept = ?4, entries = entries + ?5,
-             stored = stored + ?6, raw = raw + ?7, compressed = compressed + ?8 WHERE id = 0",
+             stored = stored + ?6, raw = raw + ?7, compressed = compressed + ?8, mark = ?9 WHERE id = 0",
         )?;
         let changes = self.groups.changes();
-        update.execute((seq, clock, changes, kept, sum.entries, sum.stored, sum.raw, sum.compressed))?;
+        let mark = ledger::mark(seq, clock);
+        update.execute((
+            seq,
+            clock,
+            changes,
+            kept,
+            sum.entries,
+            sum.stored,
+            sum.raw,
+            sum.compressed,
+            mark,
+        ))?;
         if self.ended != [0; Cause::ALL.len()] {
             let mut count = self.connection.prepare_cached(
                 "UPDATE ledger SET expired = expired + ?1, deleted = deleted + ?2, evicted = evicted + ?3,

@@ -2,6 +2,7 @@ use crate::bodies::Bodies;
 use crate::config::SqliteConfig;
 use crate::connection::{self, Role};
 use crate::error::from_sqlite;
+use crate::ledger;
 use crate::readers::snapshot;
 use crate::removals::StoredRun;
 use crate::repair;
@@ -9,13 +10,16 @@ use crate::rows;
 use crate::usage::{Delta, tag_of};
 use memlife_core::record::{Body, Head, Record};
 use memlife_core::store::{Finding, Group, Limits, Repair, Verification, Want};
-use memlife_core::{Key, Result};
+use memlife_core::{Hlc, Key, Result};
 use rusqlite::{Connection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The most problems that SQLite's own check reports.
 const MAX_INTEGRITY_PROBLEMS: usize = 100;
+
+/// What is wrong when the ledger's mark is not its own.
+pub(crate) const LEDGER_DAMAGED: &str = "the last change number or the clock is not what was written";
 
 /// Keys whose row says something else than the record outside, and what.
 pub(crate) type Stale = Vec<(Key, String)>;
@@ -93,6 +97,9 @@ impl Check {
         if let Err(error) = walked {
             report.add(None, "entry", format!("the rest of the table cannot be read: {error}"), false);
             return Ok(());
+        }
+        if ledger::read(connection).map_err(from_sqlite)?.is_none() {
+            report.add(None, "ledger", LEDGER_DAMAGED.to_owned(), false);
         }
         for problem in usage.differences(connection).map_err(from_sqlite)? {
             report.add(None, "ledger", problem, false);
@@ -242,12 +249,14 @@ pub(crate) struct Usage {
     pub(crate) groups: BTreeMap<String, Delta>,
     pub(crate) total: Delta,
     pub(crate) last_seq: i64,
+    pub(crate) last_time: Hlc,
 }
 
 impl Usage {
     pub(crate) fn count(&mut self, seen: &Seen) {
         let (Some(key), Some(head)) = (&seen.key, &seen.head) else { return };
         self.last_seq = self.last_seq.max(head.seq.cast_signed());
+        self.last_time = self.last_time.max(head.stamp.time);
         if let Some(tag) = group_tag(key, head) {
             let delta = Delta::of(head);
             self.groups.entry(tag).or_default().add(delta);

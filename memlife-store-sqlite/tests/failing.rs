@@ -61,6 +61,7 @@ async fn a_full_disk_takes_deletes_and_sweeps_and_recovers() {
     }
     // The file keeps its size and has room inside: no restart, no space from outside.
     session.apply(put("a/other", "1")).await;
+    drop(ballast);
     fs::remove_file(disk.path().join("ballast")).unwrap();
     for n in 0..200 {
         session.apply(put(&format!("c/{n}"), "1")).await;
