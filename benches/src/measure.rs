@@ -60,6 +60,12 @@ pub struct Duel {
 }
 
 impl Duel {
+    /// Adds a round.
+    pub fn push(&mut self, ours: f64, peer: f64) {
+        self.ours.push(ours);
+        self.peer.push(peer);
+    }
+
     /// How many times as fast we were, round by round: the machine's drift is in both halves of each.
     pub fn speed(&self) -> Result<Spread> {
         Spread::of(self.ours.iter().zip(&self.peer).map(|(ours, peer)| peer / ours).collect())

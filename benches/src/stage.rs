@@ -96,14 +96,14 @@ impl Big {
         let clock = Arc::new(ManualClock::new(filled_at));
         let memory = open_at(&url(&path), Arc::clone(&clock) as Arc<dyn Clock>).await?;
         let mut random = workload::Random::new(3);
-        let soon = Life::Until(filled_at.plus_ms(HOUR_MS));
-        let later = Life::Until(filled_at.plus_ms(3 * HOUR_MS));
-        let adjacent = (0..due).map(|at| (format!("coordination/lot/e{at:07}"), soon));
+        // Some dozens end at the same instant, as if they had been put one by one.
+        let end = |hours: u64, at: usize| Life::Until(filled_at.plus_ms(hours * HOUR_MS + at as u64 / 32));
+        let adjacent = (0..due).map(|at| (format!("coordination/lot/e{at:07}"), end(1, at)));
         let every = (living + due) / due.max(1);
         // One of `every` keys is due, at a random place among them.
         let mixed = (0..living + due).map(|at| {
             let turn = at % every == (at / every * 7919) % every && at / every < due;
-            (format!("session/agent{}/k{at:07}", at % 97), if turn { later } else { Life::Permanent })
+            (format!("session/agent{}/k{at:07}", at % 97), if turn { end(3, at) } else { Life::Permanent })
         });
         let all = adjacent
             .chain(mixed)

@@ -89,6 +89,14 @@ impl Session {
         Ok(memory)
     }
 
+    /// Whether the store is there already; opening it would create it otherwise.
+    pub fn store_is_there(&self) -> bool {
+        match self.settings.store.url.split_once(':') {
+            Some(("sqlite" | "fs", path)) => Path::new(path).exists(),
+            _ => true,
+        }
+    }
+
     /// Runs `future` to its end on this thread. A command that needs more threads starts a runtime of its own.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)

@@ -190,8 +190,8 @@ fn the_working_directory_of_the_agent_finds_the_store() {
     for cwd in ["relative", "/no/such/directory", "../..", "\u{0}", "/etc/passwd"] {
         let input = json!({"session_id": "s9", "cwd": cwd}).to_string();
         let ran = elsewhere.run_with(&["--output", "json", "hook", "session-end"], input);
-        let path = elsewhere.path().join(".memlife/store.db");
-        assert_eq!(ran.lines()[0]["memory_stats"]["storage_path"], json!(path), "{cwd:?}: {ran:?}");
+        assert_eq!(ran.lines()[0]["memory_stats"]["total_entries"], 0, "{cwd:?}: {ran:?}");
+        assert!(!elsewhere.path().join(".memlife").exists(), "a hook leaves no store where there was none");
     }
 }
 

@@ -1,7 +1,8 @@
 use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
 
 /// What the bytes of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +12,9 @@ pub enum Encoding {
     /// Bytes that memlife does not look into.
     Bytes,
 }
+
+/// The deepest that JSON values may nest: what JSON readers in common use take.
+const MAX_JSON_DEPTH: usize = 128;
 
 /// A value as users give and get it: JSON text or plain bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,7 @@ impl Value {
         let text = serde_json::to_vec(value).map_err(|error| {
             Error::new(ErrorKind::Invalid, "the value cannot be written as JSON").because(error)
         })?;
+        check_depth(&text)?;
         Ok(Value { encoding: Encoding::Json, bytes: text.into() })
     }
 
@@ -39,7 +44,8 @@ impl Value {
     /// `Invalid` when it is not JSON, nests deeper than 128 levels or holds a number JSON readers cannot hold.
     pub fn json_text(text: impl Into<Bytes>) -> Result<Self> {
         let bytes: Bytes = text.into();
-        serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|error| {
+        check_depth(&bytes)?;
+        serde_json::from_slice::<Readable>(&bytes).map_err(|error| {
             Error::new(ErrorKind::Invalid, format!("the value is not JSON that can be stored: {error}"))
         })?;
         Ok(Value { encoding: Encoding::Json, bytes })
@@ -75,5 +81,102 @@ impl Value {
             Encoding::Json => serde_json::from_slice(&self.bytes).ok(),
             Encoding::Bytes => None,
         }
+    }
+}
+
+/// Any JSON whose strings and numbers can be read, without keeping it.
+struct Readable;
+
+impl<'de> Deserialize<'de> for Readable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Readable)
+    }
+}
+
+impl<'de> Visitor<'de> for Readable {
+    type Value = Readable;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Readable>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        while fields.next_entry::<Readable, Readable>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+/// Refuses text that readers could not parse again for its depth.
+fn check_depth(text: &[u8]) -> Result<()> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth >= MAX_JSON_DEPTH {
+            let message = format!(
+                "the value nests {MAX_JSON_DEPTH} levels deep or deeper: flatten it, or store it as bytes"
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_again_is_refused() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let value = Value::json_text(nested(127)).unwrap();
+        assert!(value.parse::<serde_json::Value>().is_ok());
+        for depth in [128, 10_000, 1_000_000] {
+            assert_eq!(Value::json_text(nested(depth)).unwrap_err().kind(), ErrorKind::Invalid);
+        }
+        assert!(Value::json_text(format!("[\"{}\"]", "[\\\"".repeat(1_000))).is_ok(), "brackets in a string");
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in ["", "{", "1e999", "[1,]", "\"\\ud800\"", "nul", "{\"a\":1} x"] {
+            assert_eq!(Value::json_text(text.to_owned()).unwrap_err().kind(), ErrorKind::Invalid, "{text}");
+        }
+        assert!(Value::json_text(vec![b'"', 0xff, b'"']).is_err());
     }
 }

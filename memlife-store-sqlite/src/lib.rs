@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `config` | what a store is opened with |
 //! | `open`, `schema`, `identity`, `place`, `reserve`, `connection` | the file, its format and who it is |
-//! | `writer`, `transaction`, `erasures`, `usage`, `removals`, `rows` | one commit |
+//! | `writer`, `transaction`, `ledger`, `erasures`, `usage`, `removals`, `rows` | one commit |
 //! | `readers`, `read`, `feed`, `waiters` | reading, on the caller's thread |
 //! | `verify`, `repair` | checking and rebuilding |
 

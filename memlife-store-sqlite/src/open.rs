@@ -58,44 +58,45 @@ fn create(path: &Path) -> Result<()> {
     }
 }
 
+/// How often a file that looks damaged is looked at, while others may be changing it.
+const LOOKS: usize = 3;
+
 /// Looks at the first page without locks, logs and shared memory, so that the files of other programs stay as
 /// they are. Ours has its mark there from the one write that created it.
 fn probe(config: &SqliteConfig, sort: Sort) -> Result<()> {
-    let connection = match connection::open(config, Role::ReadImmutable) {
-        Ok(connection) => connection,
-        Err(error) => return Err(from_sqlite(error).during("open")),
-    };
-    match schema::inspect(&connection, sort, &config.path) {
-        // With a log beside it the file alone may be half a checkpoint.
-        Err(error) if error.kind() == ErrorKind::Corrupt && has_log(&config.path) => Ok(()),
-        Err(error) => Err(error),
-        Ok(State::Ours(_)) if is_cut_off(&connection, &config.path)? => {
-            let message =
-                format!("{} is cut off in the middle of a page: restore a backup", config.path.display());
-            Err(corrupt(&message))
+    let mut result = look_without_locks(config, sort);
+    for _ in 1..LOOKS {
+        match &result {
+            // Half a checkpoint, or half a creation: looking under locks will tell.
+            Err(error) if error.kind() == ErrorKind::Corrupt && is_in_motion(&config.path) => return Ok(()),
+            // What was in motion may have come to rest after the look and before that question.
+            Err(error) if error.kind() == ErrorKind::Corrupt => result = look_without_locks(config, sort),
+            _ => return result,
         }
-        Ok(_) => Ok(()),
     }
+    result
 }
 
-/// Whether the file ends within a page, which SQLite takes for zeros. With a log it may: a checkpoint that found
-/// no space leaves the like, and is done again.
-fn is_cut_off(connection: &Connection, path: &Path) -> Result<bool> {
-    let page_bytes: u64 = connection
-        .pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))
-        .map_err(from_sqlite)?
-        .max(1)
-        .cast_unsigned();
-    let ends_within = || {
-        let length = std::fs::metadata(path).map_err(|error| at_path(path, "cannot look at", error))?.len();
-        Ok::<_, Error>(length % page_bytes != 0)
-    };
-    // Looked at twice: in between, another process may have finished its checkpoint and removed the log.
-    Ok(ends_within()? && !has_log(path) && ends_within()?)
+fn look_without_locks(config: &SqliteConfig, sort: Sort) -> Result<()> {
+    let connection = connection::open(config, Role::ReadImmutable).map_err(from_sqlite)?;
+    let state = schema::inspect(&connection, sort, &config.path)?;
+    let page_bytes: i64 =
+        connection.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(from_sqlite)?;
+    let path = &config.path;
+    let length = std::fs::metadata(path).map_err(|error| at_path(path, "cannot look at", error))?.len();
+    // SQLite takes what is missing of the last page for zeros.
+    if state != State::Empty && length % page_bytes.max(1).cast_unsigned() != 0 {
+        let message = format!("{} is cut off in the middle of a page: restore a backup", path.display());
+        return Err(corrupt(&message));
+    }
+    Ok(())
 }
 
-fn has_log(path: &Path) -> bool {
-    std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0)
+/// Whether a log or a journal holds what the file does not.
+fn is_in_motion(path: &Path) -> bool {
+    ["-wal", "-journal"]
+        .iter()
+        .any(|suffix| std::fs::metadata(place::beside(path, suffix)).is_ok_and(|metadata| metadata.len() > 0))
 }
 
 /// Creates or migrates the tables if needed, and switches to write-ahead logging.
@@ -224,6 +225,6 @@ fn open_read_only(config: &SqliteConfig, sort: Sort) -> Result<Opened> {
     look(Role::Read).or_else(|error| {
         // Reading beside writers takes a shared-memory file. Where none can be made, and no log holds changes,
         // the file alone is the store.
-        if has_log(&config.path) { Err(error) } else { look(Role::ReadImmutable) }
+        if is_in_motion(&config.path) { Err(error) } else { look(Role::ReadImmutable) }
     })
 }

@@ -26,8 +26,9 @@ impl Sort {
     }
 }
 
-/// Row 0 of `ledger` is the store's own: the last change number and the clock under their mark, the totals; row n is the usage of
-/// one group, created at change n. One small table, so that a commit touches one page for all of them.
+/// Row 0 of `ledger` is the store's own: the last change number and the clock under their mark, and the totals;
+/// row n is the usage of one group, created at change n. One small table, so that a commit touches one page for
+/// all of them.
 ///
 /// `entry.id` is the change number at which the row came to be, so that no id is ever used twice. `grp` is 0 for
 /// what usage does not count. `removed` has one row per run of removals, under the number of the last.

@@ -1,4 +1,5 @@
 //! The behaviours that every store has.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use async_trait::async_trait;
 use memlife_core::Store;

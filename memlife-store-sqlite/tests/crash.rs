@@ -1,4 +1,5 @@
 //! Processes that are killed while they write.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use memlife_core::{Result, Store};
 use memlife_store_sqlite::{SqliteConfig, SqliteStore};

@@ -1,4 +1,5 @@
 //! Random operations do here what they do in memory.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! An index whose records live elsewhere: what is there is the truth, and rows follow it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -99,7 +100,8 @@ impl Subject {
     }
 
     async fn feed(&self) -> Vec<String> {
-        let feed = Feed { after: Some(Cursor::default()), limit: 100, wait: Duration::ZERO, want: Want::Whole };
+        let feed =
+            Feed { after: Some(Cursor::default()), limit: 100, wait: Duration::ZERO, want: Want::Whole };
         let Changes::Page(page) = self.index.changes(&feed).await.unwrap() else { panic!("a gap") };
         let told = |item: &FeedItem| match item {
             FeedItem::Record(record) if record.head.alive => format!("{} is", record.key),
@@ -192,8 +194,6 @@ async fn a_record_with_a_number_that_others_have_gets_a_new_one() {
         record.body = Some(json_body("111"));
         record.head.measure(record.body.as_ref());
     });
-    let found = subject.index.verify(Repair::No).await.unwrap();
-    assert_eq!((found.problems, found.unrepaired()), (1, 1));
     subject.index.reindex(NOW, &[key("a/1")]).await.unwrap();
     let head = subject.map.state().records[&key("a/1")].head.clone();
     assert_eq!((head.seq, head.version), (3, 1), "written anew under its new number");

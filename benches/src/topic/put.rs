@@ -41,8 +41,7 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
     stage::close(stage::open(&stage::url(&empty)).await?).await?;
     let rows = rows(folder.path(), &items).await?;
 
-    let [mut new, mut again, mut new_shared, mut again_shared] =
-        [const { Duel { ours: Vec::new(), peer: Vec::new() } }; 4];
+    let [mut new, mut again, mut new_shared, mut again_shared] = std::array::from_fn(|_| Duel::default());
     for round in 0..stage.scale.rounds {
         let path = |name: &str| folder.path().join(format!("{name}{round}.db"));
         let mut raw = [0.0; 2];
@@ -60,8 +59,7 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
             (&mut new_shared, shared, 0),
             (&mut again_shared, shared, 1),
         ] {
-            duel.ours.push(ours[at]);
-            duel.peer.push(raw[at]);
+            duel.push(ours[at], raw[at]);
         }
     }
     let count = items.len();

@@ -3,7 +3,7 @@ use super::sweep::sweep;
 use crate::args::Args;
 use crate::comparison::{Comparisons, Target};
 use crate::figure::Figure;
-use crate::measure::{Spread, Stopwatch};
+use crate::measure::{Duel, Stopwatch};
 use crate::report::Section;
 use crate::stage::{self, Stage};
 use crate::workload::{self, Item, Random};
@@ -46,36 +46,49 @@ pub async fn measure(stage: &Stage, args: &Args) -> Result<Vec<Section>> {
 }
 
 async fn beside_original(stage: &Stage, script: &Path) -> Result<Section> {
-    let entries = stage.scale.entries;
-    let half = stage.scale.long_rounds.div_ceil(2);
-    let (mut sqlite, mut fs) = (Vec::new(), Vec::new());
-    // Half of ours before it and half after it, so that the machine's drift is on both sides.
-    for _ in 0..half {
-        sqlite.push(rehearse(stage, "sqlite").await?);
-        fs.push(rehearse(stage, "fs").await?);
-    }
-    let told = Told::by(script, &["bench", "--entries", &entries.to_string()])?;
-    for _ in 0..half {
-        sqlite.push(rehearse(stage, "sqlite").await?);
-        fs.push(rehearse(stage, "fs").await?);
+    let entries = stage.scale.entries.to_string();
+    let (mut sqlite, mut fs) = (duels::<5>(), duels::<5>());
+    for _ in 0..rounds(stage) {
+        let in_sqlite = rehearse(stage, "sqlite").await?;
+        let told = Told::by(script, &["bench", "--entries", &entries])?;
+        let in_fs = rehearse(stage, "fs").await?;
+        for (at, operation) in OPERATIONS.into_iter().enumerate() {
+            let peer = told.seconds(operation)?;
+            sqlite[at].push(in_sqlite[at], peer);
+            fs[at].push(in_fs[at], peer);
+        }
     }
     let mut table = Comparisons::new("Beside the Python original", &ABOUT);
-    for (backend, rounds, targets) in [("sqlite", sqlite, SQLITE_TARGETS), ("fs", fs, FS_TARGETS)] {
-        for (at, operation) in OPERATIONS.into_iter().enumerate() {
-            let ours: Vec<f64> = rounds.iter().map(|round| round[at]).collect();
-            let peer = told.seconds(operation)?;
-            let target = targets[at].map(Target::AtLeast);
-            add(&mut table, &format!("{backend}: {operation}"), &ours, peer, target)?;
+    for (backend, duels, targets) in [("sqlite", &sqlite, SQLITE_TARGETS), ("fs", &fs, FS_TARGETS)] {
+        for ((operation, duel), target) in OPERATIONS.into_iter().zip(duels).zip(targets) {
+            add(&mut table, backend, operation, duel, target)?;
         }
     }
     Ok(table.finish())
 }
 
-fn add(table: &mut Comparisons, what: &str, ours: &[f64], peer: f64, target: Option<Target>) -> Result<()> {
-    let figure = |seconds: &[f64]| {
-        if what.ends_with("cleanup") { Figure::time(seconds) } else { Figure::rate(1, seconds) }
+/// Rounds that the scripts take part in: each takes them a minute.
+fn rounds(stage: &Stage) -> usize {
+    stage.scale.long_rounds.div_ceil(2)
+}
+
+fn duels<const COUNT: usize>() -> [Duel; COUNT] {
+    std::array::from_fn(|_| Duel::default())
+}
+
+fn add(
+    table: &mut Comparisons,
+    backend: &str,
+    operation: &str,
+    duel: &Duel,
+    target: Option<f64>,
+) -> Result<()> {
+    let figure = |seconds: &[f64]| match operation {
+        "cleanup" => Figure::time(seconds),
+        _ => Figure::rate(1, seconds),
     };
-    table.ratio(what, figure(ours)?, figure(&[peer])?, Spread::map(ours, |ours| peer / ours)?, target);
+    let (ours, peer) = (figure(&duel.ours)?, figure(&duel.peer)?);
+    table.ratio(&format!("{backend}: {operation}"), ours, peer, duel.speed()?, target.map(Target::AtLeast));
     Ok(())
 }
 
@@ -120,16 +133,19 @@ async fn get_each(memory: &Memory, items: &[Item]) -> Result<f64> {
 }
 
 async fn beside_diskcache(stage: &Stage, script: &Path) -> Result<Section> {
-    let entries = stage.scale.entries;
-    let mut rounds = Vec::new();
-    for _ in 0..stage.scale.long_rounds {
-        rounds.push(rehearse_text(stage).await?);
+    const OPERATIONS: [&str; 3] = ["store", "retrieve", "cleanup"];
+    let entries = stage.scale.entries.to_string();
+    let mut duels = duels::<3>();
+    for _ in 0..rounds(stage) {
+        let ours = rehearse_text(stage).await?;
+        let told = Told::by(script, &["--entries", &entries])?;
+        for ((operation, duel), ours) in OPERATIONS.into_iter().zip(&mut duels).zip(ours) {
+            duel.push(ours, told.seconds(operation)?);
+        }
     }
-    let told = Told::by(script, &["--entries", &entries.to_string()])?;
     let mut table = Comparisons::new("Beside Python's diskcache", &CACHE_ABOUT);
-    for (at, operation) in ["store", "retrieve", "cleanup"].into_iter().enumerate() {
-        let ours: Vec<f64> = rounds.iter().map(|round| round[at]).collect();
-        add(&mut table, &format!("sqlite: {operation}"), &ours, told.seconds(operation)?, None)?;
+    for (operation, duel) in OPERATIONS.into_iter().zip(&duels) {
+        add(&mut table, "sqlite", operation, duel, None)?;
     }
     Ok(table.finish())
 }

@@ -39,8 +39,7 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
             peer = plain(&twin, &big)?;
         }
         for (duel, at) in [(&mut adjacent, 0), (&mut spread, 1)] {
-            duel.ours.push(ours[at]);
-            duel.peer.push(peer[at]);
+            duel.push(ours[at], peer[at]);
         }
     }
     let mut table = Comparisons::new("SQLite: sweep, beside one DELETE", &ABOUT);

@@ -1,4 +1,5 @@
 //! What the tests of this store share.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use memlife_store_sqlite::{SqliteConfig, SqliteStore};

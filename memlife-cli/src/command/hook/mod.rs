@@ -192,7 +192,12 @@ fn serve(mut global: GlobalArgs, args: &HookArgs) -> Result<Option<HookReport>> 
         global.store = Some(format!("fs:{directory}"));
     }
     global.policies = args.policy_file.clone().or(global.policies);
-    let session = Session::begin(&global, input.directory().as_deref())?;
+    let mut session = Session::begin(&global, input.directory().as_deref())?;
+    if global.store.is_none() && !session.store_is_there() {
+        // There is nothing to clean up, and a hook leaves no store wherever an agent happens to stand.
+        global.store = Some("memory:".to_owned());
+        session = Session::begin(&global, None)?;
+    }
     let options = session.open_options(Stay::Brief).busy_timeout(args.name.patience());
     let memory = session.open_as(options)?;
     let cleanup_stats = clean(&session, &memory, args, &session_keys)?;
