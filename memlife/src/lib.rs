@@ -43,8 +43,8 @@ mod open;
 #[doc = include_str!("../../docs/guide.md")]
 struct Guide;
 
-pub use memlife_core::*;
 pub use memlife_core::store::{Cause, Cursor, Durability, Expiry, Guard};
+pub use memlife_core::*;
 pub use open::{OpenOptions, Stay, open, open_store, open_with};
 
 /// The same for plain programs: each call returns when it is done.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// How to open a store.
 #[derive(Clone, Default)]
+#[cfg_attr(not(any(feature = "sqlite", feature = "fs")), allow(dead_code, reason = "of stores that are left out"))]
 pub struct OpenOptions {
     policy: Option<Arc<dyn Policy>>,
     clock: Option<Arc<dyn Clock>>,
@@ -145,7 +146,8 @@ pub fn open_store(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
 
 fn open_memory(options: &OpenOptions) -> Result<Arc<dyn Store>> {
     if let Some(asked) = options.durability.filter(|asked| *asked > Durability::Memory) {
-        let message = format!("memory: keeps nothing beyond the process and cannot give {asked}: use sqlite: or fs:");
+        let message =
+            format!("memory: keeps nothing beyond the process and cannot give {asked}: use sqlite: or fs:");
         return Err(Error::new(ErrorKind::Unsupported, message).during("open"));
     }
     Ok(Arc::new(InMemoryStore::new()?))
@@ -171,8 +173,9 @@ fn open_sqlite(_path: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
 #[cfg(feature = "fs")]
 fn open_fs(directory: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
     use memlife_store_fs::{FsConfig, FsStore};
-    let mut config =
-        FsConfig::new(directory).durability(options.durability.unwrap_or_default()).checkpoint_on_close(options.stay == Stay::Long);
+    let mut config = FsConfig::new(directory)
+        .durability(options.durability.unwrap_or_default())
+        .checkpoint_on_close(options.stay == Stay::Long);
     if let Some(timeout) = options.busy_timeout {
         config = config.busy_timeout(timeout);
     }

@@ -1,5 +1,6 @@
 //! Twelve processes write to one store at once.
 #![cfg(any(feature = "sqlite", feature = "fs"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use memlife::store::Repair;
 use memlife::{ListOptions, OpenOptions};
