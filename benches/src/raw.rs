@@ -37,7 +37,7 @@ impl Raw {
     /// Every user's row, as memlife wrote it.
     pub fn rows(&self) -> Result<Vec<Row>> {
         let mut select = self.connection.prepare(
-            "SELECT key, class, grp, stored, head, body FROM entry WHERE key > char(2) ORDER BY id",
+            "SELECT key, class, grp, sizes, head, body FROM entry WHERE key > char(2) ORDER BY id",
         )?;
         let rows = select.query_map([], |row| {
             Ok(Row {
@@ -73,10 +73,10 @@ impl Raw {
         Ok(Putter {
             begin: self.connection.prepare("BEGIN IMMEDIATE")?,
             upsert: self.connection.prepare(
-                "INSERT INTO entry(id, key, seq, class, reclaim_at, grp, stored, head, body)
+                "INSERT INTO entry(id, key, seq, class, reclaim_at, grp, sizes, head, body)
                  VALUES(?1, ?2, ?1, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT(key) DO UPDATE SET seq = excluded.seq, class = excluded.class,
-                 reclaim_at = excluded.reclaim_at, grp = excluded.grp, stored = excluded.stored,
+                 reclaim_at = excluded.reclaim_at, grp = excluded.grp, sizes = excluded.sizes,
                  head = excluded.head, body = excluded.body",
             )?,
             commit: self.connection.prepare("COMMIT")?,
@@ -95,7 +95,7 @@ impl Raw {
     pub fn due_steps(&self, class: u8, until_ms: u64) -> Result<Steps> {
         const PAGE: i64 = 1_000;
         let mut select = self.connection.prepare(
-            "SELECT id, key, reclaim_at, stored FROM entry
+            "SELECT id, key, reclaim_at, sizes FROM entry
              WHERE class = ?1 AND reclaim_at <= ?2 AND (reclaim_at, id) > (?3, ?4)
              ORDER BY reclaim_at, id LIMIT ?5",
         )?;

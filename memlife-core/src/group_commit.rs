@@ -113,6 +113,14 @@ impl<C: Commit> GroupCommit<C> {
         self.enqueue(batch).await
     }
 
+    /// Runs `work` with the committer, if no commit is on its way; what it costs is time that commits wait.
+    pub fn try_with<T>(&self, work: impl FnOnce(&mut C) -> T) -> Option<T> {
+        match self.shared.committer.try_lock() {
+            Ok(mut committer) => Some(work(&mut committer)),
+            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => None,
+        }
+    }
+
     async fn enqueue(&self, batch: &Batch) -> Answer {
         let units = batch.writes.iter().map(units_of).fold(0, u32::saturating_add).clamp(1, MAX_QUEUED_UNITS);
         let room = self.shared.room.acquire_many(units).await;

@@ -97,13 +97,16 @@ fn check(text: &str) -> Result<()> {
         let message = format!("a key has {} bytes; at most {MAX_KEY_BYTES} are allowed", text.len());
         return Err(Error::new(ErrorKind::TooLarge, message));
     }
-    if let Some(control) = text.chars().find(|c| c.is_control()) {
+    // ASCII by far the most often: a byte is enough to tell.
+    let is_ascii = text.is_ascii();
+    let has_control = !is_ascii || text.bytes().any(|byte| byte.is_ascii_control());
+    if has_control && let Some(control) = text.chars().find(|c| c.is_control()) {
         return invalid(format!(
             "a key has the control character U+{:04X}: leave it out",
             u32::from(control)
         ));
     }
-    if !text.is_ascii() && !is_nfc(text) {
+    if !is_ascii && !is_nfc(text) {
         return invalid(format!("the key {text:?} is not in Unicode normal form C: normalise it first"));
     }
     let mut segments = 0;

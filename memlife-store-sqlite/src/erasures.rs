@@ -1,9 +1,10 @@
+use crate::error::corrupt;
 use crate::rows::{self, Trouble};
 use crate::transaction::{Job, Transaction};
 use crate::usage::Delta;
-use memlife_core::record::{Head, Record};
+use memlife_core::record::{Head, ReclaimClass, Record};
 use memlife_core::store::{Cause, Change, Guard, Locator, Outcome, Reply, Want};
-use memlife_core::{Key, Result};
+use memlife_core::{Key, Result, Timestamp};
 
 /// The shortest run that is worth being erased as a set.
 const MIN_RUN: usize = 8;
@@ -49,6 +50,9 @@ pub(crate) fn erase(
     else {
         return Ok(None);
     };
+    if let Some(outcomes) = erase_unchanged(transaction, run, cause)? {
+        return Ok(Some(outcomes));
+    }
     let Some(doomed) = look_up(transaction, run)? else { return Ok(None) };
     let mut outcomes = Vec::with_capacity(run.len());
     transaction.ledger.clock.observe(run[0].batch.now);
@@ -70,15 +74,58 @@ pub(crate) fn erase(
             transaction.ended[usize::from(cause.code())] += 1;
         }
         transaction.is_dirty = true;
-        outcomes.push(Ok(Outcome::Applied {
-            version: entry.head.version,
-            stamp: entry.head.stamp,
-            expires_at: entry.head.life.expires_at,
-            dropped: 0,
-            record: None,
-        }));
+        outcomes.push(Ok(Outcome::erased(None)));
     }
     Ok(Some(outcomes))
+}
+
+/// Erases a run by one statement: what stands in the due index from its first to its last entry.
+///
+/// `None` unless nothing was committed since the page of these entries was read: then the index holds just them.
+fn erase_unchanged(
+    transaction: &mut Transaction<'_>,
+    run: &[Job<'_>],
+    cause: Cause,
+) -> Result<Option<Vec<Result<Outcome>>>, Trouble> {
+    let is_first = !transaction.is_dirty && transaction.setting.bodies.is_none();
+    let Some(page) = transaction.setting.recent.take(transaction.ledger.seq).filter(|_| is_first) else {
+        return Ok(None);
+    };
+    let wanted =
+        run.iter().map(|job| (&job.write.key, located(job).map_or_else(Locator::default, |found| found.0)));
+    let Some(part @ [first, .., last]) = page.part(wanted) else { return Ok(None) };
+    let now = run[0].batch.now.max(transaction.ledger.clock.at);
+    let is_due =
+        Timestamp::from_ms(last.reclaim_at.max(0).cast_unsigned()).plus_ms(transaction.grace_ms) <= now;
+    if !is_due {
+        return Ok(None);
+    }
+    transaction.ledger.clock.observe(run[0].batch.now);
+    transaction.is_dirty = true;
+    let ids = (first.locator.0.cast_signed(), last.locator.0.cast_signed());
+    let mut delete = transaction.connection.prepare_cached(
+        "DELETE FROM entry WHERE class = ?1 AND reclaim_at BETWEEN ?2 AND ?4
+         AND (reclaim_at, id) >= (?2, ?3) AND (reclaim_at, id) <= (?4, ?5)",
+    )?;
+    let deleted = delete.execute((page.class.code(), first.reclaim_at, ids.0, last.reclaim_at, ids.1))?;
+    if deleted != part.len() {
+        let message = "the index of due entries differs from the entries: run `memlife verify --repair`";
+        return Err(Trouble::Outside(corrupt(message)));
+    }
+    let is_living = page.class != ReclaimClass::Tombstone;
+    for of_group in part.chunk_by(|one, next| one.group == next.group) {
+        let mut sum = Delta::default();
+        of_group.iter().for_each(|entry| sum.add(entry.delta));
+        transaction.groups.subtract(of_group[0].group, sum);
+    }
+    for entry in part {
+        transaction.ledger.seq += 1;
+        transaction.record_removal(&entry.key, transaction.ledger.seq, cause)?;
+    }
+    if is_living {
+        transaction.ended[usize::from(cause.code())] += part.len() as i64;
+    }
+    Ok(Some(part.iter().map(|_| Ok(Outcome::erased(None))).collect()))
 }
 
 /// The rows of a run; `None` when one is not there, not of its key, not due or there twice.

@@ -3,6 +3,7 @@ use crate::config::SqliteConfig;
 use crate::error::from_sqlite;
 use crate::open::{self, Opened};
 use crate::readers::{Readers, snapshot};
+use crate::recent::Recent;
 use crate::reserve::Reserve;
 use crate::schema::Sort;
 use crate::transaction::Setting;
@@ -32,6 +33,7 @@ pub struct Index {
     bodies: Option<Arc<dyn Bodies>>,
     info: StoreInfo,
     readers: Readers,
+    recent: Arc<Recent>,
     waiters: Arc<Waiters>,
     latch: Arc<Latch>,
     // Dropped last: its connection is the one that folds the log into the file.
@@ -75,6 +77,7 @@ impl Index {
             limits,
             warnings: place::warnings(&config.path),
         };
+        let recent = Arc::<Recent>::default();
         let (waiters, latch) = (Arc::<Waiters>::default(), Arc::<Latch>::default());
         let readers = Readers::new(config, opened.reading);
         let writer = Writer {
@@ -82,6 +85,7 @@ impl Index {
                 replica: opened.replica,
                 body_limit: limits.body_bytes,
                 bodies: bodies.clone(),
+                recent: Arc::clone(&recent),
             },
             groups: Groups::default(),
             reserve: reserve_of(config, &opened),
@@ -94,7 +98,7 @@ impl Index {
             is_syncing: false,
         };
         let commits = GroupCommit::new("memlife-commit", writer, config.durability);
-        Ok(Index { config: config.clone(), bodies, info, readers, waiters, latch, commits })
+        Ok(Index { config: config.clone(), bodies, info, readers, recent, waiters, latch, commits })
     }
 
     /// Who the store is and what it can do.
@@ -153,8 +157,14 @@ impl Index {
     /// # Errors
     /// As any read.
     pub async fn due(&self, query: &Due) -> Result<DuePage> {
-        let read = |connection: &_| read::due(connection, query).map_err(from_sqlite);
-        self.readers.read_snapshot(read).map_err(|error| error.during("due"))
+        let read = |connection: &_| read::due(connection, query, &self.recent).map_err(from_sqlite);
+        // By the connection that erases what is found, where it is free: it has the pages then.
+        let idle = |writer: &mut Writer| snapshot(&writer.connection, || read(&writer.connection));
+        let page = match self.commits.try_with(idle) {
+            Some(page) => page,
+            None => self.readers.read_snapshot(read),
+        };
+        page.map_err(|error| error.during("due"))
     }
 
     /// See [`Store::usage`](memlife_core::Store::usage).

@@ -25,6 +25,7 @@ mod open;
 mod place;
 mod read;
 mod readers;
+mod recent;
 mod removals;
 mod repair;
 mod reserve;

@@ -1,8 +1,9 @@
 use crate::bodies::Bodies;
 use crate::error::from_sqlite;
+use crate::recent::{Recent, RecentEntry, RecentPage};
 use crate::rows;
 use crate::transaction::unpack_clock;
-use crate::usage::{group_of, select_groups, tag_of, tally};
+use crate::usage::{Delta, group_of, select_groups, tag_of, tally};
 use memlife_core::record::Record;
 use memlife_core::store::{
     Due, DueEntry, DuePage, Fetched, Locator, Page, Scan, Totals, UsagePage, UsageQuery, Want,
@@ -184,32 +185,45 @@ impl Room {
     }
 }
 
-/// Entries whose bytes may go, oldest first.
-pub(crate) fn due(connection: &Connection, query: &Due) -> rusqlite::Result<DuePage> {
-    let mut ledger = connection.prepare_cached("SELECT clock, grace_ms FROM ledger WHERE id = 0")?;
-    let (clock, grace_ms): (i64, i64) = ledger.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// Entries whose bytes may go, oldest first. The page is remembered for the erasures that follow.
+pub(crate) fn due(connection: &Connection, query: &Due, recent: &Recent) -> rusqlite::Result<DuePage> {
+    let mut ledger = connection.prepare_cached("SELECT clock, grace_ms, seq FROM ledger WHERE id = 0")?;
+    let (clock, grace_ms, seq): (i64, i64, i64) =
+        ledger.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let mut page = DuePage { entries: Vec::new(), clock: unpack_clock(clock).at };
     // Who asks for `until` wants what a guard would let go then, and guards wait for the grace.
     let Some(until) = query.until.ms().checked_sub(grace_ms.max(0).cast_unsigned()) else { return Ok(page) };
     let (after_at, after_id) =
         query.after.map_or((-1, -1), |(at, locator)| (rows::stored_instant(at), locator.0.cast_signed()));
     let mut select = connection.prepare_cached(
-        "SELECT id, key, reclaim_at, stored FROM entry
+        "SELECT id, key, reclaim_at, sizes, grp FROM entry
          WHERE class = ?1 AND reclaim_at <= ?2 AND (reclaim_at, id) > (?3, ?4)
          ORDER BY reclaim_at, id",
     )?;
     let mut rows = select.query((query.class.code(), until.cast_signed(), after_at, after_id))?;
+    let mut entries = Vec::new();
+    let mut is_whole = true;
     while page.entries.len() < query.limit.max(1)
         && let Some(row) = rows.next()?
     {
         // A row whose key cannot be read is for `verify` to find: nobody can ask to erase it by key.
-        let Ok(key) = rows::key(row, 1) else { continue };
-        page.entries.push(DueEntry {
+        let Ok(key) = rows::key(row, 1) else {
+            is_whole = false;
+            continue;
+        };
+        let reclaim_at: i64 = row.get(2)?;
+        let delta = Delta::unpack(row.get(3)?);
+        let entry = DueEntry {
             key,
-            reclaim_at: Timestamp::from_ms(row.get::<_, i64>(2)?.max(0).cast_unsigned()),
+            reclaim_at: Timestamp::from_ms(reclaim_at.max(0).cast_unsigned()),
             locator: Locator(row.get::<_, i64>(0)?.cast_unsigned()),
-            stored_len: row.get(3)?,
-        });
+            stored_len: u32::try_from(delta.stored).unwrap_or(u32::MAX),
+        };
+        entries.push(RecentEntry::new(&entry, reclaim_at, row.get(4)?, delta));
+        page.entries.push(entry);
+    }
+    if is_whole {
+        recent.remember(RecentPage { seq: seq.cast_unsigned(), class: query.class, entries });
     }
     Ok(page)
 }

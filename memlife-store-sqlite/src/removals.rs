@@ -14,7 +14,8 @@ const MAX_RUN_BYTES: usize = 64 << 10;
 
 /// The removals of one transaction, gathered into rows.
 ///
-/// A row holds removals of one cause and instant with change numbers that follow each other, under the last.
+/// A row holds removals of one cause and instant with change numbers that follow each other, under the last. Of
+/// each key it holds how much it shares with the one before, how much it has beyond, and that.
 #[derive(Debug, Default)]
 pub(crate) struct Removals {
     run: Option<Run>,
@@ -28,6 +29,7 @@ struct Run {
     cause: Cause,
     count: i64,
     keys: Vec<u8>,
+    last_key: Key,
 }
 
 impl Removals {
@@ -46,13 +48,26 @@ impl Removals {
         if !self.run.as_ref().is_some_and(continues) {
             self.flush(connection)?;
         }
-        let new = || Run { last_seq: seq, at, cause, count: 0, keys: Vec::new() };
-        let run = self.run.get_or_insert_with(new);
+        let text = key.as_str().as_bytes();
+        let run = match &mut self.run {
+            Some(run) => run,
+            none => none.insert(Run {
+                last_seq: seq,
+                at,
+                cause,
+                count: 0,
+                keys: Vec::new(),
+                last_key: key.clone(),
+            }),
+        };
+        let shared = if run.count == 0 { 0 } else { shared_prefix(run.last_key.as_str().as_bytes(), text) };
         run.last_seq = seq;
         run.count += 1;
+        run.last_key = key.clone();
         // A key has at most 1,024 bytes and a system key a few more.
-        run.keys.extend_from_slice(&(key.as_str().len() as u16).to_le_bytes());
-        run.keys.extend_from_slice(key.as_str().as_bytes());
+        run.keys.extend_from_slice(&(shared as u16).to_le_bytes());
+        run.keys.extend_from_slice(&((text.len() - shared) as u16).to_le_bytes());
+        run.keys.extend_from_slice(&text[shared..]);
         Ok(())
     }
 
@@ -143,16 +158,31 @@ impl StoredRun {
         let first_seq = (self.last_seq + 1).checked_sub(self.count).ok_or_else(damaged)?;
         let mut removals = Vec::new();
         let mut rest = self.keys.as_slice();
+        let mut text = Vec::new();
         for seq in first_seq..=self.last_seq {
-            let (length, tail) = rest.split_first_chunk::<2>().ok_or_else(damaged)?;
-            let (text, tail) =
-                tail.split_at_checked(usize::from(u16::from_le_bytes(*length))).ok_or_else(damaged)?;
+            let (shared, tail) = length(rest).ok_or_else(damaged)?;
+            let (own, tail) = length(tail).ok_or_else(damaged)?;
+            let (own, tail) = tail.split_at_checked(own).ok_or_else(damaged)?;
+            if shared > text.len() {
+                return Err(damaged());
+            }
+            text.truncate(shared);
+            text.extend_from_slice(own);
             rest = tail;
             if seq > after {
-                let text = std::str::from_utf8(text).map_err(|_| damaged())?;
+                let text = std::str::from_utf8(&text).map_err(|_| damaged())?;
                 removals.push(Removal { seq, key: Key::from_stored(text)?, cause, at: self.at });
             }
         }
         Ok(removals)
     }
+}
+
+fn shared_prefix(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(a, b)| a == b).count()
+}
+
+fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    Some((usize::from(u16::from_le_bytes(*length)), rest))
 }

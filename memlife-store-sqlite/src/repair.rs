@@ -8,6 +8,7 @@ use crate::verify::{Check, LEDGER_DAMAGED, Problem, Report, Seen, Usage, group_t
 use memlife_core::store::{Cause, Durability, Limits};
 use memlife_core::{Ledger, ReplicaId, Result};
 use rusqlite::Connection;
+use std::sync::Arc;
 
 /// Rows that are looked at in one transaction.
 const PAGE_ROWS: usize = 1_000;
@@ -107,7 +108,12 @@ fn mend_page(
     let mut page = Vec::new();
     let last = check.walk(connection, after, PAGE_ROWS, |seen| page.push(seen))?;
     // Nothing is decided or stamped here, so the replica does not matter.
-    let setting = Setting { replica: ReplicaId(0), body_limit: Limits::default().body_bytes, bodies: None };
+    let setting = Setting {
+        replica: ReplicaId(0),
+        body_limit: Limits::default().body_bytes,
+        bodies: None,
+        recent: Arc::default(),
+    };
     let (mut groups, mut outside) = (Groups::default(), Vec::new());
     let mut transaction =
         Transaction::begin(connection, &setting, &mut groups, &mut outside, Durability::Process)?;
@@ -158,11 +164,11 @@ fn mend_columns(transaction: &mut Transaction<'_>, seen: &Seen) -> Result<(), Tr
         None => 0,
     };
     let mut update = connection.prepare_cached(
-        "UPDATE entry SET seq = ?2, class = ?3, reclaim_at = ?4, stored = ?5, grp = ?6 WHERE id = ?1",
+        "UPDATE entry SET seq = ?2, class = ?3, reclaim_at = ?4, sizes = ?5, grp = ?6 WHERE id = ?1",
     )?;
     let reclaim_at = head.reclaim_at().map(rows::stored_instant);
     let seq = head.seq.cast_signed();
-    update.execute((seen.id, seq, head.class.code(), reclaim_at, head.stored_len, group))?;
+    update.execute((seen.id, seq, head.class.code(), reclaim_at, Delta::of(head).pack(), group))?;
     transaction.is_dirty = true;
     Ok(())
 }

@@ -1,4 +1,5 @@
 use crate::error::{Fault, corrupt, from_sqlite};
+use crate::usage::Delta;
 use bytes::Bytes;
 use memlife_core::record::{Body, Head, Record};
 use memlife_core::store::Want;
@@ -110,37 +111,29 @@ pub(crate) fn put(
     let body = body.map(|body| body.as_bytes().as_ref());
     let seq = head.seq.cast_signed();
     let reclaim_at = head.reclaim_at().map(stored_instant);
+    let sizes = Delta::of(head).pack();
     match old {
         Some(old) if is_due_alike(&old.record.head, head) => {
             let mut update = connection.prepare_cached(
-                "UPDATE entry SET seq = ?2, grp = ?3, stored = ?4, head = ?5, body = ?6 WHERE id = ?1",
+                "UPDATE entry SET seq = ?2, grp = ?3, sizes = ?4, head = ?5, body = ?6 WHERE id = ?1",
             )?;
-            update.execute((old.id, seq, group, head.stored_len, bytes, body))?;
+            update.execute((old.id, seq, group, sizes, bytes, body))?;
         }
         Some(old) => {
             let mut update = connection.prepare_cached(
-                "UPDATE entry SET seq = ?2, grp = ?3, stored = ?4, head = ?5, body = ?6, class = ?7,
+                "UPDATE entry SET seq = ?2, grp = ?3, sizes = ?4, head = ?5, body = ?6, class = ?7,
                  reclaim_at = ?8 WHERE id = ?1",
             )?;
-            update.execute((
-                old.id,
-                seq,
-                group,
-                head.stored_len,
-                bytes,
-                body,
-                head.class.code(),
-                reclaim_at,
-            ))?;
+            update.execute((old.id, seq, group, sizes, bytes, body, head.class.code(), reclaim_at))?;
         }
         None => {
             let mut insert = connection.prepare_cached(
-                "INSERT INTO entry(id, seq, grp, stored, head, body, class, reclaim_at, key)
+                "INSERT INTO entry(id, seq, grp, sizes, head, body, class, reclaim_at, key)
                  VALUES(?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?;
             let class = head.class.code();
             let key = record.key.as_str();
-            insert.execute((seq, group, head.stored_len, bytes, body, class, reclaim_at, key))?;
+            insert.execute((seq, group, sizes, bytes, body, class, reclaim_at, key))?;
         }
     }
     Ok(())

@@ -30,7 +30,7 @@ impl Sort {
 /// row n is the usage of one group, created at change n. One small table, so that a commit touches one page for
 /// all of them.
 ///
-/// `entry.id` is the change number at which the row came to be, so that no id is ever used twice. `grp` is 0 for
+/// `entry.sizes` is what usage counts of an entry, packed by `usage::Delta`. `entry.id` is the change number at which the row came to be, so that no id is ever used twice. `grp` is 0 for
 /// what usage does not count. `removed` has one row per run of removals, under the number of the last.
 const CREATE: &str = "
 CREATE TABLE entry(
@@ -40,7 +40,7 @@ CREATE TABLE entry(
     class INTEGER NOT NULL,
     reclaim_at INTEGER,
     grp INTEGER NOT NULL,
-    stored INTEGER NOT NULL,
+    sizes INTEGER NOT NULL,
     head BLOB NOT NULL,
     body BLOB
 ) STRICT;

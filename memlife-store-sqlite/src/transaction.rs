@@ -2,6 +2,7 @@ use crate::bodies::{Bodies, Home};
 use crate::erasures;
 use crate::error::corrupt;
 use crate::ledger;
+use crate::recent::Recent;
 use crate::removals::{Pruned, Removals, prune};
 use crate::rows::{self, Found, Trouble};
 use crate::schema::FORMAT;
@@ -28,6 +29,7 @@ pub(crate) struct Setting {
     pub(crate) replica: ReplicaId,
     pub(crate) body_limit: usize,
     pub(crate) bodies: Option<Arc<dyn Bodies>>,
+    pub(crate) recent: Arc<Recent>,
 }
 
 /// What a transaction did, before its commit.

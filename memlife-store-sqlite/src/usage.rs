@@ -27,6 +27,16 @@ impl Delta {
         }
     }
 
+    /// The sizes of one entry in one column: 31 bits as stored, 1 for compressed, 31 before compression.
+    pub(crate) fn pack(self) -> i64 {
+        self.stored | self.compressed << 31 | self.raw << 32
+    }
+
+    /// Reads what [`Delta::pack`] wrote.
+    pub(crate) fn unpack(sizes: i64) -> Self {
+        Delta { entries: 1, stored: sizes & 0x7fff_ffff, raw: sizes >> 32, compressed: sizes >> 31 & 1 }
+    }
+
     pub(crate) fn add(&mut self, other: Delta) {
         self.entries += other.entries;
         self.stored += other.stored;

@@ -116,7 +116,7 @@ impl Check {
         mut visit: impl FnMut(Seen),
     ) -> rusqlite::Result<Option<i64>> {
         let mut select = connection.prepare_cached(
-            "SELECT entry.id, key, entry.seq, class, reclaim_at, entry.stored, head, body, grp, tag
+            "SELECT entry.id, key, entry.seq, class, reclaim_at, sizes, head, body, grp, tag
              FROM entry LEFT JOIN ledger ON ledger.id = grp WHERE entry.id > ?1 ORDER BY entry.id LIMIT ?2",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -197,7 +197,7 @@ fn check_body(head: &Head, body: &Body) -> Result<(), String> {
     if measured == *head { Ok(()) } else { Err("the value is not the one the metadata is of".to_owned()) }
 }
 
-/// What the columns of a row `id, key, seq, class, reclaim_at, stored, head, body, grp, tag` say wrongly.
+/// What the columns of a row `id, key, seq, class, reclaim_at, sizes, head, body, grp, tag` say wrongly.
 fn columns(row: &Row<'_>, record: &Record) -> Option<String> {
     let head = &record.head;
     let number = |at| row.get::<_, Option<i64>>(at).ok().flatten();
@@ -210,7 +210,7 @@ fn columns(row: &Row<'_>, record: &Record) -> Option<String> {
         ("seq", number(2) == Some(head.seq.cast_signed())),
         ("class", number(3) == Some(i64::from(head.class.code()))),
         ("reclaim_at", number(4) == head.reclaim_at().map(rows::stored_instant)),
-        ("stored", number(5) == Some(i64::from(head.stored_len))),
+        ("sizes", number(5) == Some(Delta::of(head).pack())),
         ("grp", is_group_right),
     ];
     let wrong: Vec<&str> = checks.iter().filter(|(_, is_right)| !is_right).map(|(name, _)| *name).collect();

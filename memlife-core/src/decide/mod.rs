@@ -187,13 +187,7 @@ impl Case<'_> {
         Decision {
             effect: Effect::Erase { cause, seq: context.mint_seq() },
             ended: self.ended(Some(cause)),
-            outcome: Outcome::Applied {
-                version: record.head.version,
-                stamp: record.head.stamp,
-                expires_at: record.head.life.expires_at,
-                dropped: 0,
-                record: shown(Some(record), self.write.reply),
-            },
+            outcome: Outcome::erased(shown(Some(record), self.write.reply)),
         }
     }
 

@@ -1,7 +1,7 @@
 use super::Memory;
-use crate::store::{Cause, Change, Guard, Locator, Reply, Write};
+use crate::store::{Cause, Change, Guard, Locator, Placement, Reply, Write};
 use crate::{Key, Result};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Keys whose expired bytes a read came across, waiting to be erased.
 #[derive(Default)]
@@ -45,14 +45,15 @@ impl Memory {
         if keys.is_empty() {
             return Ok(());
         }
-        let writes = keys.into_iter().map(|key| self.erasure(key, Locator::default())).collect();
+        let erasure = |key: Key| Memory::erasure(self.inner.placement(&key), key, Locator::default());
+        let writes = keys.into_iter().map(erasure).collect();
         self.inner.store.apply(&self.inner.batch(writes, None)).await.map(drop)
     }
 
     /// A guarded erasure of an entry that expired.
-    pub(super) fn erasure(&self, key: Key, locator: Locator) -> Write {
+    pub(super) fn erasure(placement: Arc<Placement>, key: Key, locator: Locator) -> Write {
         Write {
-            placement: self.inner.placement(&key),
+            placement,
             key,
             guard: Guard::Due(locator),
             change: Change::Erase(Cause::Expired),

@@ -1,13 +1,17 @@
 use super::{Effort, Memory, Reach, SweepOptions};
 use crate::policy::CleanupStrategy;
 use crate::record::ReclaimClass;
-use crate::store::{Due, DueEntry, Outcome, UsageQuery};
+use crate::store::{Due, DueEntry, Outcome, UsageQuery, Write};
 use crate::{Key, Result, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Entries a sweep reads and removes per commit.
-const PAGE: usize = 1_000;
+/// Entries a sweep reads and removes per commit, where the store takes as many at once. The commit holds other
+/// writers up for milliseconds; shorter ones would write the same pages of the store more often.
+const PAGE: usize = 2_500;
+/// The same under a time budget, so that it is kept on slow stores, too.
+const SHORT_PAGE: usize = 500;
 /// A wall clock that ran ahead of the monotonic one by more than this makes sweeps pause.
 const MAX_JUMP: Duration = Duration::from_secs(3_600);
 
@@ -112,17 +116,18 @@ impl<'a> Sweep<'a> {
     }
 
     async fn sweep_class(&mut self, class: ReclaimClass) -> Result<()> {
+        let most = if self.options.budget.is_some() { SHORT_PAGE } else { PAGE };
+        let limit = most.min(self.memory.inner.store.info().limits.batch_writes);
         let mut after = None;
         loop {
             self.report.stopped = self.stop();
             if self.report.stopped.is_some() {
                 return Ok(());
             }
-            let page =
-                self.memory.inner.store.due(&Due { class, until: self.until, after, limit: PAGE }).await?;
+            let page = self.memory.inner.store.due(&Due { class, until: self.until, after, limit }).await?;
             let Some(last) = page.entries.last() else { return Ok(()) };
             after = Some((last.reclaim_at, last.locator));
-            let is_last = page.entries.len() < PAGE;
+            let is_last = page.entries.len() < limit;
             self.sweep_page(class, page.entries).await?;
             if let Some(progress) = &self.options.progress {
                 progress(self.report.deleted, None);
@@ -161,7 +166,7 @@ impl<'a> Sweep<'a> {
             return Ok(());
         }
         let sizes: Vec<u32> = chosen.iter().map(|entry| entry.stored_len).collect();
-        let writes = chosen.into_iter().map(|entry| self.memory.erasure(entry.key, entry.locator)).collect();
+        let writes = self.erasures(class, chosen);
         let results = self.memory.inner.store.apply(&self.memory.inner.batch(writes, None)).await?;
         for (result, size) in results.into_iter().zip(sizes) {
             match result {
@@ -172,6 +177,20 @@ impl<'a> Sweep<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Only what no rule judged yet is guarded by what its own rule says; the rest shares a placement.
+    fn erasures(&self, class: ReclaimClass, entries: Vec<DueEntry>) -> Vec<Write> {
+        let inner = &self.memory.inner;
+        let shared = entries.first().map(|entry| inner.placement(&entry.key));
+        let placement = |key: &Key| match &shared {
+            Some(shared) if class != ReclaimClass::Unjudged => Arc::clone(shared),
+            _ => inner.placement(key),
+        };
+        entries
+            .into_iter()
+            .map(|entry| Memory::erasure(placement(&entry.key), entry.key, entry.locator))
+            .collect()
     }
 
     fn count(&mut self, class: ReclaimClass, size: u32) {

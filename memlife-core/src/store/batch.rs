@@ -179,7 +179,7 @@ pub enum Reply {
 /// What became of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done.
+    /// Done. After an erasure nothing is left that these could be of: version 0, the first stamp, no expiry.
     Applied {
         /// The version of the content now.
         version: u64,
@@ -207,4 +207,11 @@ pub enum Outcome {
         /// What is there, whole.
         current: Option<Box<Record>>,
     },
+}
+
+impl Outcome {
+    /// What an erasure answers; `record` is what was there, as the reply asks.
+    pub fn erased(record: Option<Box<Record>>) -> Self {
+        Outcome::Applied { version: 0, stamp: Stamp::default(), expires_at: None, dropped: 0, record }
+    }
 }
