@@ -146,6 +146,12 @@ fn unreadable(error: rusqlite::Error, path: &Path) -> Error {
         Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
             format!("{path} is cut off or damaged: restore a backup")
         }
+        // These statements are sound, so it is the file that is not.
+        Some(rusqlite::ErrorCode::Unknown) => {
+            format!(
+                "{path} has a format that SQLite cannot read, or its first page is damaged: restore a backup"
+            )
+        }
         _ => return from_sqlite(error),
     };
     Error::new(ErrorKind::Corrupt, message).because(error)

@@ -160,7 +160,8 @@ async fn scan_all(store: &dyn Store, expected: &Expected) -> std::result::Result
     for record in page.records {
         match record {
             Ok(record) => {
-                let good = expected.get(&record.key).ok_or_else(|| format!("{} was never put", record.key))?;
+                let good =
+                    expected.get(&record.key).ok_or_else(|| format!("{} was never put", record.key))?;
                 compare(&record, good, &mut Vec::new())?;
             }
             Err(error) => is_told(&error, "scanning")?,
@@ -169,11 +170,7 @@ async fn scan_all(store: &dyn Store, expected: &Expected) -> std::result::Result
     Ok(())
 }
 
-fn is_named(
-    found: &Verification,
-    missing: &[Key],
-    corrupt: &[Key],
-) -> std::result::Result<(), String> {
+fn is_named(found: &Verification, missing: &[Key], corrupt: &[Key]) -> std::result::Result<(), String> {
     if found.problems == 0 && !(missing.is_empty() && corrupt.is_empty()) {
         return Err(format!("{missing:?} are missing and {corrupt:?} damaged, and the check finds nothing"));
     }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 /// How to open a store.
 #[derive(Clone, Default)]
-#[cfg_attr(not(any(feature = "sqlite", feature = "fs")), allow(dead_code, reason = "of stores that are left out"))]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "fs")),
+    allow(dead_code, reason = "of stores that are left out")
+)]
 pub struct OpenOptions {
     policy: Option<Arc<dyn Policy>>,
     clock: Option<Arc<dyn Clock>>,

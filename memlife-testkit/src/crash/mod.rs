@@ -23,12 +23,12 @@ mod ledger;
 mod process;
 
 use crate::Session;
+use crate::random::{self, Random};
 use child::Role;
 use ledger::Ledger;
 use memlife_core::store::Repair;
 use memlife_core::{Clock, Result, Store, SystemClock};
 use process::Family;
-use crate::random::{self, Random};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,7 +11,9 @@ pub async fn a_panic_in_an_update_loses_nothing_and_counts_nothing(subject: &dyn
     bench.memory.put("notes/a", "before").await.unwrap();
     let memory = bench.memory.clone();
     let panicked = tokio::spawn(async move {
-        memory.update("notes/a", |_: Option<String>| -> Option<String> { panic!("a bug of the caller") }).await
+        memory
+            .update("notes/a", |_: Option<String>| -> Option<String> { panic!("a bug of the caller") })
+            .await
     });
     assert!(panicked.await.unwrap_err().is_panic());
     assert_eq!(text(&bench.memory, "notes/a").await.as_deref(), Some("before"));

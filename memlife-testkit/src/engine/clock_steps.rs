@@ -2,9 +2,7 @@
 
 use super::{Bench, text, ttl};
 use crate::{START, Subject};
-use memlife_core::{
-    ManualClock, PutOptions, Reach, Stop, SweepOptions, Timestamp,
-};
+use memlife_core::{ManualClock, PutOptions, Reach, Stop, SweepOptions, Timestamp};
 use std::sync::Arc;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -47,7 +45,9 @@ pub async fn an_hour_back_for_another_process_revives_nothing(subject: &dyn Subj
 pub async fn an_hour_forward_and_back_keeps_the_order_of_writes(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     let mut last = bench.memory.put("notes/a", &0).await.unwrap();
-    for (step, wall) in [START.plus_ms(HOUR_MS), START, START.minus_ms(HOUR_MS), START.plus_ms(10)].iter().enumerate() {
+    for (step, wall) in
+        [START.plus_ms(HOUR_MS), START, START.minus_ms(HOUR_MS), START.plus_ms(10)].iter().enumerate()
+    {
         bench.clock.step_to(*wall);
         let next = bench.memory.put("notes/a", &(step + 1)).await.unwrap();
         assert!(next.stamp > last.stamp, "after step {step}");

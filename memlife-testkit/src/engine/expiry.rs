@@ -4,7 +4,8 @@ use super::{Bench, all, text, ttl};
 use crate::Subject;
 use memlife_core::store::{Cause, Expiry, Guard};
 use memlife_core::{
-    ErrorKind, Event, Events, Key, ListOptions, PutOptions, ReadOptions, Renewal, TouchMode, Touched, Ttl, Written,
+    ErrorKind, Event, Events, Key, ListOptions, PutOptions, ReadOptions, Renewal, TouchMode, Touched, Ttl,
+    Written,
 };
 use std::time::Duration;
 
@@ -36,7 +37,11 @@ pub async fn every_expired_entry_is_hidden_from_every_read(subject: &dyn Subject
     assert_eq!(stats.entries, 1);
     assert_eq!(stats.namespaces.keys().collect::<Vec<_>>(), ["knowledge/k"]);
     assert!(matches!(
-        bench.memory.put_with("coordination/b/c", "new", PutOptions::new().guard(Guard::Absent)).await.unwrap(),
+        bench
+            .memory
+            .put_with("coordination/b/c", "new", PutOptions::new().guard(Guard::Absent))
+            .await
+            .unwrap(),
         Written::Applied(_)
     ));
 }
@@ -51,7 +56,8 @@ pub async fn a_past_deadline_is_accepted_invisible_and_told_as_expired(subject: 
     let written = bench.memory.put_with("notes/late", "x", PutOptions::new().expires_at(past)).await.unwrap();
     assert_eq!(written.receipt().unwrap().expires_at, Some(past));
     assert_eq!(text(&bench.memory, "notes/late").await, None);
-    let Events::Page(events, _) = bench.memory.changes(Some(cursor), 10, Duration::ZERO).await.unwrap() else {
+    let Events::Page(events, _) = bench.memory.changes(Some(cursor), 10, Duration::ZERO).await.unwrap()
+    else {
         panic!("nothing was lost")
     };
     let key = Key::new("notes/late").unwrap();
@@ -81,7 +87,11 @@ pub async fn a_renewing_read_renews_and_coalesces(subject: &dyn Subject) {
     memory.put("lease/a", "x").await.unwrap();
     let before = memory.entry("lease/a").await.unwrap().unwrap();
     bench.pass("9s");
-    assert_eq!(memory.entry("lease/a").await.unwrap().unwrap().expires_at, before.expires_at, "9 s of 80 are too few");
+    assert_eq!(
+        memory.entry("lease/a").await.unwrap().unwrap().expires_at,
+        before.expires_at,
+        "9 s of 80 are too few"
+    );
     bench.pass("1s");
     text(&memory, "lease/a").await.unwrap();
     let after = memory.entry("lease/a").await.unwrap().unwrap();
@@ -144,7 +154,8 @@ pub async fn an_impossible_ttl_is_refused_on_every_path(subject: &dyn Subject) {
 /// Writing again starts the TTL anew, keeps it or sets it: whichever was asked for.
 pub async fn an_update_keeps_or_resets_the_ttl_as_asked(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
-    let expiry = async |bench: &Bench<'_>| bench.memory.entry("coordination/a").await.unwrap().unwrap().expires_at;
+    let expiry =
+        async |bench: &Bench<'_>| bench.memory.entry("coordination/a").await.unwrap().unwrap().expires_at;
     let hour = |start: u64| Some(crate::START.plus_ms(start + 3_600_000));
     bench.memory.put("coordination/a", &1).await.unwrap();
     assert_eq!(expiry(&bench).await, hour(0));

@@ -26,7 +26,8 @@ pub async fn a_prefix_covers_whole_segments_only(subject: &dyn Subject) {
 /// Characters that other systems take for wildcards or separators are letters in a key.
 pub async fn pattern_characters_in_keys_are_literal(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
-    let odd = ["x/%", "x/*", "x/?", "x/[a]", "x/_", "x/a", "x/a:b", "x/ab", "x/{a,b}", "x/\\", "x/'; --", "x/é"];
+    let odd =
+        ["x/%", "x/*", "x/?", "x/[a]", "x/_", "x/a", "x/a:b", "x/ab", "x/{a,b}", "x/\\", "x/'; --", "x/é"];
     fill(&bench, &odd).await;
     for key in odd {
         assert_eq!(text(&bench.memory, key).await.as_deref(), Some(key));
@@ -43,7 +44,8 @@ pub async fn pattern_characters_in_keys_are_literal(subject: &dyn Subject) {
 /// Keys that differ only in what separates their parts, in case or in normal form are different entries.
 pub async fn keys_that_look_alike_stay_distinct(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
-    let keys = ["a:b/c", "a/b:c", "a_b", "a/b", "A/b", "a/B", "a b", "a+b", "a%2fb", "ı", "i", "K", "k", "ss", "ß"];
+    let keys =
+        ["a:b/c", "a/b:c", "a_b", "a/b", "A/b", "a/B", "a b", "a+b", "a%2fb", "ı", "i", "K", "k", "ss", "ß"];
     fill(&bench, &keys).await;
     for key in keys {
         assert_eq!(text(&bench.memory, key).await.as_deref(), Some(key));
@@ -91,7 +93,11 @@ pub async fn pages_come_in_key_order_without_gaps(subject: &dyn Subject) {
 /// A delete with a filter leaves everything else.
 pub async fn deleting_within_a_prefix_touches_nothing_else(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
-    fill(&bench, &["session/1", "session/1/a", "session/10", "session/10/a", "session/2/a", "coordination/1"]).await;
+    fill(
+        &bench,
+        &["session/1", "session/1/a", "session/10", "session/10/a", "session/2/a", "coordination/1"],
+    )
+    .await;
     assert_eq!(bench.memory.delete_within("session/1").await.unwrap(), 2);
     let left = ["coordination/1", "session/10", "session/10/a", "session/2/a"];
     assert_eq!(bench.keys(ListOptions::new()).await, left);

@@ -12,7 +12,8 @@ pub async fn bytes_and_json_come_back_as_they_were_put(subject: &dyn Subject) {
     let raw = Value::bytes(vec![0, 159, 146, 150, 255]);
     bench.memory.put_value("notes/raw", raw.clone(), PutOptions::new()).await.unwrap();
     assert_eq!(bench.memory.get_value("notes/raw").await.unwrap(), Some(raw));
-    for text in ["{\"b\": 1,  \"a\":\n[1.0, 1e2]}", "\"\\u00e9\"", "null", "12345678901234567890123", "\"\""] {
+    for text in ["{\"b\": 1,  \"a\":\n[1.0, 1e2]}", "\"\\u00e9\"", "null", "12345678901234567890123", "\"\""]
+    {
         let value = Value::json_text(text).unwrap();
         bench.memory.put_value("notes/text", value.clone(), PutOptions::new()).await.unwrap();
         assert_eq!(bench.memory.get_value("notes/text").await.unwrap(), Some(value));
@@ -33,7 +34,9 @@ pub async fn large_values_are_compressed_and_come_back(subject: &dyn Subject) {
     assert_ne!(large.codec, Codec::None);
     assert!(large.stored_len < large.raw_len / 10, "{} of {}", large.stored_len, large.raw_len);
     assert_eq!(bench.memory.entry("session/small").await.unwrap().unwrap().codec, Codec::None);
-    let gzip = bench.under("compression: {algorithm: gzip, level: 6, default_threshold_bytes: 100}\nnamespaces: []").await;
+    let gzip = bench
+        .under("compression: {algorithm: gzip, level: 6, default_threshold_bytes: 100}\nnamespaces: []")
+        .await;
     gzip.put("plain/large", &long).await.unwrap();
     assert_eq!(gzip.entry("plain/large").await.unwrap().unwrap().codec, Codec::Gzip);
     assert_eq!(text(&bench.memory, "plain/large").await, Some(long));
@@ -52,7 +55,8 @@ pub async fn a_value_of_another_type_is_a_type_mismatch(subject: &dyn Subject) {
 pub async fn a_value_above_the_limit_is_refused_and_nothing_changes(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     let limits = EngineLimits { value_bytes: 1_000, ..EngineLimits::default() };
-    let memory = Memory::builder(subject.open().await).clock(bench.clock.clone()).limits(limits).build().unwrap();
+    let memory =
+        Memory::builder(subject.open().await).clock(bench.clock.clone()).limits(limits).build().unwrap();
     memory.put("notes/a", "small").await.unwrap();
     let error = memory.put("notes/a", &"x".repeat(999)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);

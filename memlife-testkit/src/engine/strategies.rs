@@ -75,7 +75,8 @@ pub async fn siblings_stand_until_somebody_who_saw_them_resolves(subject: &dyn S
     bench.pass("1s");
     put_as(&bench.memory, "agent2", key, "b").await;
     let entry = bench.memory.entry(key).await.unwrap().unwrap();
-    let seen: Vec<_> = entry.values.iter().map(|held| (held.writer.as_deref().unwrap(), &held.value.bytes[..])).collect();
+    let seen: Vec<_> =
+        entry.values.iter().map(|held| (held.writer.as_deref().unwrap(), &held.value.bytes[..])).collect();
     assert_eq!(seen, [("agent2", &b"\"b\""[..]), ("agent1", &b"\"a\""[..])]);
     assert!(entry.values[0].stamp > entry.values[1].stamp);
     let resolve = PutOptions::new().guard(Guard::Version(entry.version));
