@@ -8,12 +8,13 @@ use memlife_core::record::ReclaimClass;
 use memlife_core::store::{Cause, Guard, Repair};
 use memlife_store_sqlite::{SqliteConfig, SqliteStore};
 use memlife_testkit::Session;
+use memlife_testkit::SmallDisk;
 use memlife_testkit::draft::{delete, erase, put, put_bytes};
 use rusqlite::Connection;
 use std::fs;
 use std::io::Write;
 use std::sync::Arc;
-use support::{Place, SmallDisk, child_folder, run_child, session};
+use support::{Place, child_folder, run_child, session};
 
 /// Puts entries until the store is full; how many there are.
 async fn fill(session: &Session, folder: &str) -> usize {

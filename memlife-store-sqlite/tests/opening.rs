@@ -6,6 +6,7 @@ mod support;
 use memlife_core::store::{Changes, Feed, Repair, Verify, Want};
 use memlife_core::{ErrorKind, Store};
 use memlife_store_sqlite::{SqliteConfig, SqliteStore};
+use memlife_testkit::SmallDisk;
 use memlife_testkit::draft::put;
 use rusqlite::Connection;
 use std::fs;
@@ -13,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
-use support::{Place, SmallDisk, child_folder, run_child, session};
+use support::{Place, child_folder, run_child, session};
 
 fn refusal(path: &Path) -> (ErrorKind, String) {
     let error = SqliteStore::open(SqliteConfig::new(path)).unwrap_err();

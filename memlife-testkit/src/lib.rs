@@ -28,9 +28,11 @@ pub mod model;
 mod fault;
 mod random;
 mod session;
+mod small_disk;
 mod subject;
 
 pub use draft::Draft;
 pub use fault::{Fault, FaultStore, Method, Moment};
 pub use session::{Applied, START, Session};
+pub use small_disk::SmallDisk;
 pub use subject::{InMemorySubject, Subject};

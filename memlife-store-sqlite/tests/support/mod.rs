@@ -39,40 +39,6 @@ pub fn session(config: SqliteConfig) -> Session {
     Session::on(Arc::new(SqliteStore::open(config).unwrap()))
 }
 
-/// A small file system of its own, or `None` where the machine does not let us mount one.
-pub struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    pub fn mount(bytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let size = format!("size={bytes},mode=0700");
-        if !run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", folder.path().to_str().unwrap()]) {
-            eprintln!("SKIPPED: this machine does not let the test mount a small file system (needs root)");
-            return None;
-        }
-        Some(SmallDisk(folder))
-    }
-
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    pub fn make_read_only(&self) {
-        assert!(run("mount", &["-o", "remount,ro", self.path().to_str().unwrap()]));
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a failing test may still hold the store open.
-        run("umount", &["-l", self.0.path().to_str().unwrap()]);
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
-}
-
 /// Where a child that runs one ignored test works; set only in the child.
 pub const CHILD_FOLDER: &str = "MEMLIFE_TEST_FOLDER";
 
