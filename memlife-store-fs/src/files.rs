@@ -83,9 +83,10 @@ impl Files {
                 tracing::warn!(name, %error, "an entry file cannot be read");
                 Ok(None)
             }
-            Err(error) => Err(Error::new(error.kind(), format!("the file {name}: {}", error.message()))
-                .because(error)
-                .on(key)),
+            Err(error) => {
+                tracing::debug!(?error, name, "an entry file cannot be read");
+                Err(Error::new(error.kind(), format!("{}: {name}", error.message())).on(key))
+            }
         }
     }
 

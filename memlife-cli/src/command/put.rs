@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use memlife::{Entry, Guard, Key, PutOptions, Receipt, Timestamp, Ttl, Value, Written};
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 
@@ -170,6 +171,8 @@ fn read_value(args: &PutArgs, limit: usize) -> Result<Value> {
     let trimmed = text.trim_matches([' ', '\t', '\n', '\r']);
     match Value::json_text(trimmed.as_bytes().to_vec()) {
         Ok(value) => Ok(value),
+        // JSON by its form that could not be read again, for its depth say, is no string that somebody meant.
+        Err(error) if serde_json::from_str::<IgnoredAny>(trimmed).is_ok() => Err(error.into()),
         Err(_) => Ok(Value::json(&text)?),
     }
 }
