@@ -4,6 +4,7 @@
 mod args;
 mod child;
 mod comparison;
+mod drive;
 mod figure;
 mod fill;
 mod footprint;

@@ -23,6 +23,13 @@ impl Stopwatch {
     }
 }
 
+/// How long `work` takes, in seconds.
+pub async fn seconds(work: impl Future<Output = Result<()>>) -> Result<f64> {
+    let watch = Stopwatch::start();
+    work.await?;
+    Ok(watch.seconds())
+}
+
 /// What several rounds gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {

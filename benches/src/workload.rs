@@ -1,4 +1,3 @@
-use memlife::{Result, Value};
 use serde_json::json;
 
 /// The bytes of a small value's text; the value around it makes some 50 more.
@@ -13,13 +12,6 @@ pub struct Item {
     pub key: String,
     /// Its value.
     pub value: serde_json::Value,
-}
-
-impl Item {
-    /// The value as it is put where JSON is not part of the measurement.
-    pub fn encoded(&self) -> Result<Value> {
-        Value::json(&self.value)
-    }
 }
 
 /// `count` small entries, spread over 97 namespaces: an agent's session facts, which live for an hour.

@@ -1,12 +1,12 @@
-use super::put::TASKS;
 use super::sweep::sweep;
+use crate::drive::{TASKS, get_each, pairs, put_each, put_shared};
 use crate::figure::{Figure, Unit, grouped, show};
-use crate::measure::{Spread, Stopwatch};
+use crate::measure::{Spread, Stopwatch, seconds};
 use crate::report::Section;
 use crate::stage::Stage;
-use crate::workload::{self, Item, Random};
-use anyhow::{Context, Result, ensure};
-use memlife::{Durability, ListOptions, Memory, OpenOptions, PutOptions, Value};
+use crate::workload::{self, Random};
+use anyhow::{Result, ensure};
+use memlife::{Durability, ListOptions, Memory, OpenOptions, PutOptions};
 use std::sync::Arc;
 
 const ABOUT: [&str; 2] = [
@@ -78,60 +78,20 @@ async fn rehearse(stage: &Stage, setup: &Setup, entries: usize) -> Result<[f64; 
         backend => format!("{backend}:{}", folder.path().join("store").display()),
     };
     let memory = memlife::open_with(&url, OpenOptions::new().durability(setup.level)).await?;
-    let pairs = |items: Vec<Item>| -> Result<Vec<(String, Value)>> {
-        items
-            .into_iter()
-            .map(|item| Ok((item.encoded()?, item.key)))
-            .map(|pair| pair.map(|(v, k)| (k, v)))
-            .collect()
-    };
-    let mut small = pairs(workload::small(entries))?;
-    let new = put_each(&memory, &small, &PutOptions::new()).await?;
+    let options = PutOptions::new();
+    let mut small = pairs(&workload::small(entries))?;
+    let new = seconds(put_each(&memory, &small, &options)).await?;
     Random::new(19).shuffle(&mut small);
-    let again = put_each(&memory, &small, &PutOptions::new()).await?;
-    let get = get_each(&memory, &small).await?;
-    let shared = put_shared(&memory, Arc::new(small)).await?;
+    let again = seconds(put_each(&memory, &small, &options)).await?;
+    let get = seconds(get_each(&memory, &small)).await?;
+    let shared = seconds(put_shared(&memory, &Arc::new(small), TASKS)).await?;
     let list = walk_list(&memory, entries).await?;
     let export = walk_export(&memory, entries).await?;
     let past = memory.clock().now().minus_ms(7_200_000);
-    put_each(&memory, &pairs(workload::coordination(entries))?, &PutOptions::new().expires_at(past)).await?;
+    put_each(&memory, &pairs(&workload::coordination(entries))?, &options.expires_at(past)).await?;
     let swept = sweep(&memory, entries).await?;
     memory.close().await?;
     Ok([new, again, shared, get, list, export, swept])
-}
-
-async fn put_each(memory: &Memory, pairs: &[(String, Value)], options: &PutOptions) -> Result<f64> {
-    let watch = Stopwatch::start();
-    for (key, value) in pairs {
-        memory.put_value(key.as_str(), value.clone(), options.clone()).await?;
-    }
-    Ok(watch.seconds())
-}
-
-async fn put_shared(memory: &Memory, pairs: Arc<Vec<(String, Value)>>) -> Result<f64> {
-    let watch = Stopwatch::start();
-    let share = |task: usize| {
-        let (memory, pairs) = (memory.clone(), Arc::clone(&pairs));
-        tokio::spawn(async move {
-            for (key, value) in pairs.iter().skip(task).step_by(TASKS) {
-                memory.put_value(key.as_str(), value.clone(), PutOptions::new()).await?;
-            }
-            anyhow::Ok(())
-        })
-    };
-    let shares: Vec<_> = (0..TASKS).map(share).collect();
-    for share in shares {
-        share.await??;
-    }
-    Ok(watch.seconds())
-}
-
-async fn get_each(memory: &Memory, pairs: &[(String, Value)]) -> Result<f64> {
-    let watch = Stopwatch::start();
-    for (key, _) in pairs {
-        std::hint::black_box(memory.get_value(key.as_str()).await?.context("an entry is missing")?);
-    }
-    Ok(watch.seconds())
 }
 
 async fn walk_list(memory: &Memory, entries: usize) -> Result<f64> {

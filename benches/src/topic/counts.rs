@@ -1,5 +1,6 @@
-use super::put::{TASKS, rows};
+use super::put::rows;
 use super::sweep::{after, sweep};
+use crate::drive::{TASKS, get_each, pairs, put_each, put_shared};
 use crate::footprint::{Footprint, Log, LogCounter};
 use crate::raw::Raw;
 use crate::report::Section;
@@ -7,7 +8,7 @@ use crate::stage::{self, ADJACENT_AFTER, Big, Stage};
 use crate::workload;
 use anyhow::{Context, Result};
 use memlife::record::ReclaimClass;
-use memlife::{Clock, ManualClock, Memory, PutOptions, SystemClock, Value};
+use memlife::{Clock, ManualClock, PutOptions, SystemClock};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,9 +18,9 @@ const OPERATIONS: usize = 1_000;
 const ABOUT: [&str; 2] = [
     "Counted, per operation, before anything is timed: commits and pages in the write-ahead log, and read and write \
      calls of the process. `beside` is the plain SQL that the operation is compared with below.",
-    "Syncs: at `process` level a commit makes none; SQLite syncs the log and the file when it folds the one into the \
-     other, every 1,000 pages, on both sides alike. At `disk` level each commit makes one. Embedded stores have no \
-     round trips.",
+    "Syncs: at `process` level a commit makes none. SQLite makes three each time it folds the log into the file, which \
+     is every 1,000 pages, on both sides alike. At `disk` level each commit makes one. Embedded stores have no round \
+     trips.",
 ];
 
 const COLUMNS: [&str; 6] = ["what", "side", "commits", "pages written", "read calls", "write calls"];
@@ -58,63 +59,20 @@ async fn ours(folder: &Path, table: &mut Counts) -> Result<()> {
     let memory = stage::open(&stage::url(&path)).await?;
     // The first put starts the log and prepares every statement.
     memory.put("session/first/k", "started").await?;
-    let pairs: Vec<(String, Value)> = workload::small(2 * OPERATIONS)
-        .into_iter()
-        .map(|item| Ok((item.key.clone(), item.encoded()?)))
-        .collect::<Result<_>>()?;
+    let pairs = pairs(&workload::small(2 * OPERATIONS))?;
     let (one, shared) = pairs.split_at(OPERATIONS);
-    let get = async || {
-        for (key, _) in one {
-            memory.get_value(key.as_str()).await?.context("an entry is missing")?;
-        }
-        Ok(())
-    };
-    table.push(
-        "put, new key, one task",
-        "memlife",
-        OPERATIONS,
-        counted(&path, async || put_each(&memory, one).await).await?,
-    );
-    table.push(
-        "put, overwrite, one task",
-        "memlife",
-        OPERATIONS,
-        counted(&path, async || put_each(&memory, one).await).await?,
-    );
-    let shared = shared.to_vec();
-    table.push(
-        "put, new key, 64 tasks",
-        "memlife",
-        OPERATIONS,
-        counted(&path, async || put_shared(&memory, shared).await).await?,
-    );
-    table.push("get", "memlife", OPERATIONS, counted(&path, get).await?);
+    let shared = Arc::new(shared.to_vec());
+    let options = PutOptions::new();
+    for what in ["put, new key, one task", "put, overwrite, one task"] {
+        let work = async || put_each(&memory, one, &options).await;
+        table.push(what, "memlife", OPERATIONS, counted(&path, work).await?);
+    }
+    for what in ["put, new key, 64 tasks", "put, overwrite, 64 tasks"] {
+        let work = async || put_shared(&memory, &shared, TASKS).await;
+        table.push(what, "memlife", OPERATIONS, counted(&path, work).await?);
+    }
+    table.push("get", "memlife", OPERATIONS, counted(&path, async || get_each(&memory, one).await).await?);
     stage::close(memory).await
-}
-
-async fn put_each(memory: &Memory, pairs: &[(String, Value)]) -> Result<()> {
-    for (key, value) in pairs {
-        memory.put_value(key.as_str(), value.clone(), PutOptions::new()).await?;
-    }
-    Ok(())
-}
-
-async fn put_shared(memory: &Memory, pairs: Vec<(String, Value)>) -> Result<()> {
-    let pairs = Arc::new(pairs);
-    let share = |task: usize| {
-        let (memory, pairs) = (memory.clone(), Arc::clone(&pairs));
-        tokio::spawn(async move {
-            for (key, value) in pairs.iter().skip(task).step_by(TASKS) {
-                memory.put_value(key.as_str(), value.clone(), PutOptions::new()).await?;
-            }
-            anyhow::Ok(())
-        })
-    };
-    let shares: Vec<_> = (0..TASKS).map(share).collect();
-    for share in shares {
-        share.await??;
-    }
-    Ok(())
 }
 
 async fn plain(folder: &Path, table: &mut Counts) -> Result<()> {

@@ -1,17 +1,15 @@
 use crate::comparison::{Comparisons, Target};
+use crate::drive::{self, Pair, TASKS, put_shared};
 use crate::fill::{self, Life};
-use crate::measure::{Duel, Stopwatch};
+use crate::measure::{Duel, Stopwatch, seconds};
 use crate::raw::{Raw, Row};
 use crate::report::Section;
 use crate::stage::{self, Stage};
 use crate::workload::{self, Item, Random};
 use anyhow::{Result, ensure};
-use memlife::{Clock, Memory, PutOptions, SystemClock, Value};
+use memlife::{Clock, SystemClock};
 use std::path::Path;
 use std::sync::Arc;
-
-/// Tasks that put at the same time.
-pub const TASKS: usize = 64;
 
 const ABOUT: [&str; 3] = [
     "`process` level on both sides: one commit is acknowledged once it is in the write-ahead log, without a sync. \
@@ -25,8 +23,8 @@ const ABOUT: [&str; 3] = [
 
 /// The entries of a round in both orders.
 struct Load {
-    new: Vec<(String, Value)>,
-    again: Vec<(String, Value)>,
+    new: Arc<Vec<Pair>>,
+    again: Arc<Vec<Pair>>,
 }
 
 /// Seconds that new entries took, and overwriting them.
@@ -36,7 +34,7 @@ type Taken = [f64; 2];
 pub async fn measure(stage: &Stage) -> Result<Section> {
     let folder = stage.folder()?;
     let items = workload::small(stage.scale.entries);
-    let load = Arc::new(Load::of(&items)?);
+    let load = Load::of(&items)?;
     let empty = folder.path().join("empty.db");
     stage::close(stage::open(&stage::url(&empty)).await?).await?;
     let rows = rows(folder.path(), &items).await?;
@@ -73,11 +71,10 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
 
 impl Load {
     fn of(items: &[Item]) -> Result<Self> {
-        let pairs = items.iter().map(|item| Ok((item.key.clone(), item.encoded()?)));
-        let new: Vec<_> = pairs.collect::<Result<_>>()?;
+        let new = drive::pairs(items)?;
         let mut again = new.clone();
         Random::new(13).shuffle(&mut again);
-        Ok(Load { new, again })
+        Ok(Load { new: Arc::new(new), again: Arc::new(again) })
     }
 }
 
@@ -91,39 +88,14 @@ pub async fn rows(folder: &Path, items: &[Item]) -> Result<Vec<Row>> {
     Raw::open(&path)?.rows()
 }
 
-async fn ours(path: &Path, load: &Arc<Load>, tasks: usize) -> Result<Taken> {
+async fn ours(path: &Path, load: &Load, tasks: usize) -> Result<Taken> {
     let memory = stage::open(&stage::url(path)).await?;
-    let new = put_all(&memory, load, tasks, |load| &load.new).await?;
-    let again = put_all(&memory, load, tasks, |load| &load.again).await?;
+    let new = seconds(put_shared(&memory, &load.new, tasks)).await?;
+    let again = seconds(put_shared(&memory, &load.again, tasks)).await?;
     let entries = memory.stats().await?.entries;
     ensure!(entries == load.new.len() as u64, "{entries} of {} entries are there", load.new.len());
     stage::close(memory).await?;
     Ok([new, again])
-}
-
-/// Puts every pair from `tasks` tasks, each its own share.
-async fn put_all(
-    memory: &Memory,
-    load: &Arc<Load>,
-    tasks: usize,
-    pairs: fn(&Load) -> &Vec<(String, Value)>,
-) -> Result<f64> {
-    let watch = Stopwatch::start();
-    let share = |task: usize| {
-        let (memory, load) = (memory.clone(), Arc::clone(load));
-        tokio::spawn(async move {
-            for (key, value) in pairs(&load).iter().skip(task).step_by(tasks) {
-                let written = memory.put_value(key.as_str(), value.clone(), PutOptions::new()).await?;
-                ensure!(written.receipt().is_some(), "a put of {key} was not applied");
-            }
-            Ok(())
-        })
-    };
-    let shares: Vec<_> = (0..tasks).map(share).collect();
-    for share in shares {
-        share.await??;
-    }
-    Ok(watch.seconds())
 }
 
 fn plain(empty: &Path, path: &Path, rows: &[Row]) -> Result<Taken> {

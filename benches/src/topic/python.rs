@@ -2,8 +2,9 @@ use super::peers::Told;
 use super::sweep::sweep;
 use crate::args::Args;
 use crate::comparison::{Comparisons, Target};
+use crate::drive::{self, pairs};
 use crate::figure::Figure;
-use crate::measure::{Duel, Stopwatch};
+use crate::measure::{Duel, Stopwatch, seconds};
 use crate::report::Section;
 use crate::stage::{self, Stage};
 use crate::workload::{self, Item, Random};
@@ -153,24 +154,15 @@ async fn beside_diskcache(stage: &Stage, script: &Path) -> Result<Section> {
 async fn rehearse_text(stage: &Stage) -> Result<[f64; 3]> {
     let folder = stage.folder()?;
     let memory = stage::open(&stage::url(&folder.path().join("store.db"))).await?;
-    let mut items = workload::small(stage.scale.entries);
-    let watch = Stopwatch::start();
-    for item in &items {
-        memory.put_value(item.key.as_str(), item.encoded()?, PutOptions::new()).await?;
-    }
-    let store = watch.seconds() / items.len() as f64;
-    Random::new(17).shuffle(&mut items);
-    let watch = Stopwatch::start();
-    for item in &items {
-        let value = memory.get_value(item.key.as_str()).await?.context("an entry is missing")?;
-        std::hint::black_box(value.bytes);
-    }
-    let retrieve = watch.seconds() / items.len() as f64;
+    let mut small = pairs(&workload::small(stage.scale.entries))?;
+    let count = small.len() as f64;
+    let store = seconds(drive::put_each(&memory, &small, &PutOptions::new())).await?;
+    Random::new(17).shuffle(&mut small);
+    let retrieve = seconds(drive::get_each(&memory, &small)).await?;
     let past = memory.clock().now().minus_ms(7_200_000);
-    for item in workload::coordination(items.len()) {
-        memory.put_with(item.key.as_str(), &item.value, PutOptions::new().expires_at(past)).await?;
-    }
-    let cleanup = sweep(&memory, items.len()).await?;
+    let expired = pairs(&workload::coordination(stage.scale.entries))?;
+    drive::put_each(&memory, &expired, &PutOptions::new().expires_at(past)).await?;
+    let cleanup = sweep(&memory, expired.len()).await?;
     stage::close(memory).await?;
-    Ok([store, retrieve, cleanup])
+    Ok([store / count, retrieve / count, cleanup])
 }

@@ -1,6 +1,8 @@
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
-use std::io::{Read, Write};
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use zstd::bulk::{Compressor, Decompressor};
 
 /// How a payload is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,7 +72,7 @@ pub(super) fn compress(raw: &[u8], how: Compression) -> Option<Vec<u8>> {
             let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(raw.len() / 2), level);
             encoder.write_all(raw).and_then(|()| encoder.finish()).ok()?
         }
-        Codec::Zstd => zstd::bulk::compress(raw, i32::from(how.level.clamp(1, 19))).ok()?,
+        Codec::Zstd => zstd_compress(raw, i32::from(how.level.clamp(1, 19))).ok()?,
     };
     (packed.len() < raw.len()).then_some(packed)
 }
@@ -80,7 +82,7 @@ pub(super) fn decompress(packed: &[u8], codec: Codec, raw_len: usize) -> Result<
     let raw = match codec {
         Codec::None => packed.to_vec(),
         Codec::Gzip => gunzip(packed, raw_len)?,
-        Codec::Zstd => zstd::bulk::decompress(packed, raw_len).map_err(corrupt)?,
+        Codec::Zstd => zstd_decompress(packed, raw_len).map_err(corrupt)?,
     };
     if raw.len() != raw_len {
         return Err(Error::new(
@@ -89,6 +91,33 @@ pub(super) fn decompress(packed: &[u8], codec: Codec, raw_len: usize) -> Result<
         ));
     }
     Ok(raw)
+}
+
+thread_local! {
+    // Their tables are larger than most values: making them anew would take longer than the work.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn zstd_compress(raw: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        let compressor = match slot {
+            Some(compressor) => compressor,
+            none => none.insert(Compressor::new(level)?),
+        };
+        compressor.set_compression_level(level)?;
+        compressor.compress(raw)
+    })
+}
+
+fn zstd_decompress(packed: &[u8], raw_len: usize) -> io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(packed, raw_len)
+    })
 }
 
 /// Decompresses one gzip stream of at most `limit` bytes.
