@@ -94,7 +94,7 @@ fn bad_input_is_told() {
     place.run(&["put", "k", "v", "--if-absent", "--if-version", "1"]).fails(2, "cannot be used with");
     place.run(&["--store", "nonsense", "get", "k"]).fails(2, "nonsense");
     place.run(&["--store", "ftp:x", "get", "k"]).fails(2, "ftp");
-    let deep = place.write("deep.json", &format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)));
+    let deep = place.write("deep.json", format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)));
     place.run(&["put", "k", &format!("@{}", deep.display())]).fails(2, "deep");
     place.run(&["get", "k"]).fails(1, "nothing");
     let mut command = place.command();
