@@ -23,6 +23,9 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) fn of(error: &rusqlite::Error) -> Self {
         let failure = match error {
+            rusqlite::Error::SqliteFailure(_, Some(text)) if text.starts_with("no such ") => {
+                return Fault::Corrupt;
+            }
             rusqlite::Error::SqliteFailure(failure, _) => failure,
             // The statements are always the same and the tables strict: a schema that does not know their columns,
             // and a column that is of another type, are damaged.

@@ -1,5 +1,5 @@
 use crate::bodies::Bodies;
-use crate::error::from_sqlite;
+use crate::error::{corrupt, from_sqlite};
 use crate::recent::{Recent, RecentEntry, RecentPage};
 use crate::rows;
 use crate::transaction::unpack_clock;
@@ -147,6 +147,14 @@ fn fill(
         };
         if room.is_full() {
             return Ok(());
+        }
+        // Damaged pages may lead back to one another: a page that turns back would never come to an end.
+        if page
+            .next
+            .as_ref()
+            .is_some_and(|last| key <= *last && range.first.as_deref() != Some(last.as_str()))
+        {
+            return Err(corrupt("the keys of the store are not in order: run `memlife verify --repair`"));
         }
         let row = rows::record(row, 1, key.clone(), query.want);
         let found = match (row, outside.filter(|_| query.want == Want::Whole && !key.is_system())) {

@@ -124,6 +124,11 @@ impl Check {
         let mut last = None;
         while let Some(row) = rows.next()? {
             let seen = self.examine(row)?;
+            // Damaged pages may lead back to one another, and a walk over them would never end.
+            if last.is_some_and(|last| seen.id <= last) {
+                let loops = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+                return Err(rusqlite::Error::SqliteFailure(loops, Some("its pages form a loop".to_owned())));
+            }
             last = Some(seen.id);
             visit(seen);
         }
