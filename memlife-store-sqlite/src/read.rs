@@ -33,7 +33,7 @@ fn get_one(
     key: &Key,
     want: Want,
 ) -> Result<(Option<Record>, Option<Timestamp>)> {
-    // The clock as a subquery: a join of one row with another takes three times as long.
+    // The clock as a subquery: a join with it is prepared anew on every call once its bindings were cleared.
     let sql = match want {
         Want::Head => "SELECT (SELECT clock FROM ledger WHERE id = 0), head FROM entry WHERE key = ?1",
         Want::Whole => "SELECT (SELECT clock FROM ledger WHERE id = 0), head, body FROM entry WHERE key = ?1",

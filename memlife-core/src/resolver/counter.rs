@@ -64,8 +64,13 @@ impl Resolver for CounterResolver {
 }
 
 fn integer(body: &Body) -> Result<i64> {
-    let value = body.value(1 << 10).ok();
-    value.and_then(|value| value.as_integer()).ok_or_else(|| {
+    let value = match body.value(1 << 10) {
+        Ok(value) => value.as_integer(),
+        // Longer than any integer.
+        Err(error) if error.kind() == ErrorKind::TooLarge => None,
+        Err(error) => return Err(error),
+    };
+    value.ok_or_else(|| {
         Error::new(ErrorKind::TypeMismatch, "the key holds a counter, which takes integers of 64 bits only")
     })
 }
