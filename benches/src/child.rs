@@ -1,5 +1,5 @@
 use crate::measure::Stopwatch;
-use crate::stage;
+use crate::{stage, workload};
 use anyhow::{Context, Result};
 use memlife::ListOptions;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,14 @@ pub async fn run(errand: &[String]) -> Result<()> {
                 entries += 1;
             }
             entries
+        }
+        "read-large" => {
+            let mut entries = 0;
+            while let Some(value) = memory.get::<serde_json::Value>(workload::large_key(entries)).await? {
+                std::hint::black_box(value);
+                entries += 1;
+            }
+            entries as u64
         }
         _ => anyhow::bail!("there is no errand {errand:?}"),
     };

@@ -27,7 +27,8 @@ impl Raw {
         let connection = Connection::open(path)?;
         connection.execute_batch(
             "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;
-             PRAGMA cell_size_check = ON; PRAGMA foreign_keys = OFF;",
+             PRAGMA cell_size_check = ON; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -8192;
+             PRAGMA wal_autocheckpoint = 2000;",
         )?;
         let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
         anyhow::ensure!(mode == "wal", "the store's journal mode is {mode}: durability would not be equal");

@@ -22,9 +22,12 @@ pub fn small(count: usize) -> Vec<Item> {
 /// `count` large entries in one namespace.
 pub fn large(count: usize) -> Vec<Item> {
     let mut random = Random::new(11);
-    (0..count)
-        .map(|at| Item { key: format!("swarm/shared/large{at}"), value: value_of(&mut random, LARGE) })
-        .collect()
+    (0..count).map(|at| Item { key: large_key(at), value: value_of(&mut random, LARGE) }).collect()
+}
+
+/// The key of the large entry number `at`.
+pub fn large_key(at: usize) -> String {
+    format!("swarm/shared/large{at}")
 }
 
 /// `count` small entries of the sort that is cleaned up.

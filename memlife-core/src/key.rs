@@ -97,16 +97,16 @@ fn check(text: &str) -> Result<()> {
         let message = format!("a key has {} bytes; at most {MAX_KEY_BYTES} are allowed", text.len());
         return Err(Error::new(ErrorKind::TooLarge, message));
     }
-    // ASCII by far the most often: a byte is enough to tell.
-    let is_ascii = text.is_ascii();
-    let has_control = !is_ascii || text.bytes().any(|byte| byte.is_ascii_control());
-    if has_control && let Some(control) = text.chars().find(|c| c.is_control()) {
+    if is_plain(text.as_bytes()) {
+        return Ok(());
+    }
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
         return invalid(format!(
             "a key has the control character U+{:04X}: leave it out",
             u32::from(control)
         ));
     }
-    if !is_ascii && !is_nfc(text) {
+    if !is_nfc(text) {
         return invalid(format!("the key {text:?} is not in Unicode normal form C: normalise it first"));
     }
     let mut segments = 0;
@@ -124,6 +124,17 @@ fn check(text: &str) -> Result<()> {
         return invalid(format!("a key has {segments} segments; at most {MAX_KEY_SEGMENTS} are allowed"));
     }
     Ok(())
+}
+
+/// Whether `text` is a key beyond doubt, as nearly all are: told by loops without branches.
+fn is_plain(text: &[u8]) -> bool {
+    let is_printable = text.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'));
+    let slashes = text.iter().filter(|byte| **byte == b'/').count();
+    // A segment that begins with a dot may be `.` or `..`.
+    let is_odd = |at: u8| (at == b'/') | (at == b'.');
+    let has_odd = text.windows(2).fold(false, |any, pair| any | ((pair[0] == b'/') & is_odd(pair[1])));
+    let begins = text.first().is_some_and(|first| !is_odd(*first));
+    is_printable && !has_odd && begins && text.last() != Some(&b'/') && slashes < MAX_KEY_SEGMENTS
 }
 
 impl fmt::Display for Key {

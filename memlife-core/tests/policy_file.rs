@@ -146,7 +146,7 @@ fn compression_of_a_rule_goes_over_the_section_over_the_default() {
     assert_eq!(compression("other-level"), Compression { level: 0, ..gzip });
     assert_eq!(
         compression("other-codec"),
-        Compression { codec: Codec::Zstd, level: 3, threshold_bytes: 100 }
+        Compression { codec: Codec::Zstd, level: 1, threshold_bytes: 100 }
     );
     assert_eq!(compression("same-codec"), Compression { threshold_bytes: 0, ..gzip });
     assert_eq!(compression("none"), Compression::NONE);

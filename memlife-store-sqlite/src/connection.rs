@@ -14,6 +14,9 @@ const PREPARED_STATEMENTS: usize = 64;
 /// The longest row: a body at its limit with its head.
 const ROW_BYTES: usize = (512 << 20) + (1 << 20);
 
+/// Memory for pages that each connection keeps, in KiB: the working set of some 20,000 small entries.
+const CACHE_KIB: usize = 8 << 10;
+
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -41,6 +44,8 @@ pub(crate) fn open(config: &SqliteConfig, role: Role) -> rusqlite::Result<Connec
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Plans do not depend on what is bound: otherwise some statements were prepared anew whenever it changed.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !config.checkpoint_on_close)?;
     set_limits(&connection)?;
     if role == Role::Write {
@@ -63,6 +68,7 @@ pub(crate) fn configure(connection: &Connection, role: Role) -> rusqlite::Result
         "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0;
          PRAGMA cell_size_check = ON; PRAGMA foreign_keys = OFF;",
     )?;
+    connection.pragma_update(None, "cache_size", -(CACHE_KIB as i64))?;
     if role != Role::Write {
         connection.pragma_update(None, "query_only", true)?;
     }

@@ -1,6 +1,8 @@
 use crate::bodies::Bodies;
+use crate::checkpoint::{Checkpointer, Lengths};
 use crate::config::SqliteConfig;
 use crate::error::from_sqlite;
+use crate::latch::Latch;
 use crate::open::{self, Opened};
 use crate::readers::{Readers, snapshot};
 use crate::recent::Recent;
@@ -10,7 +12,7 @@ use crate::transaction::Setting;
 use crate::usage::Groups;
 use crate::verify::Check;
 use crate::waiters::{Waiters, now};
-use crate::writer::{Latch, Writer, idle_write};
+use crate::writer::{Writer, idle_write};
 use crate::{feed, place, read};
 use memlife_core::store::{
     Batch, Changes, Due, DuePage, Durability, Feed, FeedPage, Fetched, Finding, Limits, Outcome, Page,
@@ -61,7 +63,7 @@ impl Index {
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let sort = if bodies.is_some() { Sort::Index } else { Sort::Store };
-        let opened = open::open(config, sort).map_err(|error| error.during("open"))?;
+        let mut opened = open::open(config, sort).map_err(|error| error.during("open"))?;
         let limits = Limits {
             body_bytes: config.limits.body_bytes.min(Limits::default().body_bytes),
             ..config.limits
@@ -80,7 +82,10 @@ impl Index {
         let recent = Arc::<Recent>::default();
         let (waiters, latch) = (Arc::<Waiters>::default(), Arc::<Latch>::default());
         let readers = Readers::new(config, opened.reading);
+        let lengths = if bodies.is_some() { Lengths::INDEX } else { Lengths::STORE };
+        let checkpointer = Checkpointer::new(config, lengths, &mut opened.connection, Arc::clone(&latch));
         let writer = Writer {
+            checkpointer: checkpointer.map_err(|error| from_sqlite(error).during("open"))?,
             setting: Setting {
                 replica: opened.replica,
                 body_limit: limits.body_bytes,

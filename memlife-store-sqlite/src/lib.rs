@@ -9,10 +9,12 @@
 //! | `config` | what a store is opened with |
 //! | `open`, `schema`, `identity`, `place`, `reserve`, `connection` | the file, its format and who it is |
 //! | `writer`, `transaction`, `ledger`, `erasures`, `usage`, `removals`, `rows` | one commit |
+//! | `checkpoint`, `latch` | what follows a commit, and what ends all commits |
 //! | `readers`, `read`, `feed`, `waiters` | reading, on the caller's thread |
 //! | `verify`, `repair` | checking and rebuilding |
 
 mod bodies;
+mod checkpoint;
 mod config;
 mod connection;
 mod erasures;
@@ -20,6 +22,7 @@ mod error;
 mod feed;
 mod identity;
 mod index;
+mod latch;
 mod ledger;
 mod open;
 mod place;

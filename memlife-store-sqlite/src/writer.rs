@@ -1,5 +1,7 @@
+use crate::checkpoint::Checkpointer;
 use crate::connection::wait_for_others;
 use crate::error::{Fault, from_sqlite, full, poisoned, read_only};
+use crate::latch::Latch;
 use crate::reserve::Reserve;
 use crate::rows::Trouble;
 use crate::transaction::{Done, Job, Setting, Transaction, is_freeing};
@@ -11,12 +13,14 @@ use memlife_core::store::{
 };
 use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Key, Patience, Result};
 use rusqlite::Connection;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The store's writing side, and why it stopped if it did.
 #[derive(Debug)]
 pub(crate) struct Writer {
+    /// Dropped before the connection, which is then the last to fold the log.
+    pub(crate) checkpointer: Checkpointer,
     pub(crate) connection: Connection,
     pub(crate) setting: Setting,
     pub(crate) groups: Groups,
@@ -28,25 +32,6 @@ pub(crate) struct Writer {
     pub(crate) busy_timeout: Duration,
     /// Whether commits are synced at the moment.
     pub(crate) is_syncing: bool,
-}
-
-/// Why this handle refuses to write until the store is opened anew; empty while all is well.
-///
-/// After a failed write or sync nobody knows what the disk holds, and trying again can report success for data
-/// that is gone (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
-#[derive(Debug, Default)]
-pub(crate) struct Latch(OnceLock<String>);
-
-impl Latch {
-    pub(crate) fn check(&self) -> Result<()> {
-        self.0.get().map_or(Ok(()), |reason| Err(poisoned(reason)))
-    }
-
-    pub(crate) fn set(&self, reason: String) {
-        tracing::error!(reason, "the store refuses further writes until it is opened anew");
-        // Of several reasons the first is the cause.
-        let _ = self.0.set(reason);
-    }
 }
 
 /// Why a transaction is not committed.
@@ -234,6 +219,7 @@ impl Writer {
 
     fn after_commit(&mut self) {
         self.waiters.wake();
+        self.checkpointer.after_commit(&self.connection);
         if let Some(reserve) = &mut self.reserve {
             reserve.after_commit();
         }
@@ -287,6 +273,7 @@ impl Writer {
 
     /// Folds the log into the file, so that its space is used again.
     fn checkpoint(&self) {
+        self.checkpointer.wait();
         let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = folded {
             tracing::debug!(%error, "the log stays as it is");

@@ -19,7 +19,7 @@ const ABOUT: [&str; 2] = [
     "Counted, per operation, before anything is timed: commits and pages in the write-ahead log, and read and write \
      calls of the process. `beside` is the plain SQL that the operation is compared with below.",
     "Syncs: at `process` level a commit makes none. SQLite makes three each time it folds the log into the file, which \
-     is every 1,000 pages, on both sides alike. At `disk` level each commit makes one. Embedded stores have no round \
+     is every 2,000 pages, on both sides alike; memlife has a thread for it. At `disk` level each commit makes one. Embedded stores have no round \
      trips.",
 ];
 

@@ -1,7 +1,7 @@
 //! Operations on the value.
 
 use super::{Case, Context, Decision, KEEP_MS, MAX_DRIFT_MS, idle};
-use crate::record::{Codec, Head, Kind, ReclaimClass, Record};
+use crate::record::{Body, Codec, Compression, Head, Kind, MAX_RAW_BYTES, ReclaimClass, Record};
 use crate::resolver::{self, Mint, Resolved, Resolver};
 use crate::store::{Cause, Op, Outcome};
 use crate::{Error, ErrorKind, Hlc, Result, Stamp, Timestamp};
@@ -32,8 +32,12 @@ impl Case<'_> {
             compression: self.write.placement.compression,
             max_siblings: self.write.placement.max_siblings,
         };
-        let resolved = operate_on(resolver, &kind, self.current, self.visible.is_some(), op, &mint)
-            .map_err(|error| error.on(&self.write.key))?;
+        let on_key = |error: Error| error.on(&self.write.key);
+        let packed = (kind == Kind::Lww && *placed != Kind::Lww).then(|| compressed(op, mint.compression));
+        let packed = packed.transpose().map_err(on_key)?.flatten();
+        let op = packed.as_ref().unwrap_or(op);
+        let resolved =
+            operate_on(resolver, &kind, self.current, self.visible.is_some(), op, &mint).map_err(on_key)?;
         // An entry of several values carries the newest stamp among them.
         let stamp = match self.visible {
             Some(record) if kind != Kind::Lww => stamp.max(record.head.stamp),
@@ -117,6 +121,18 @@ impl Case<'_> {
             None => Hlc::default(),
         }
     }
+}
+
+/// The operation with its value compressed, for a register whose rule makes it another kind: the writer left that to
+/// the state.
+fn compressed(op: &Op, how: Compression) -> Result<Option<Op>> {
+    let pack = |body: &Body| Body::of_value(&body.value(MAX_RAW_BYTES)?, how);
+    Ok(match op {
+        Op::Put(body) => Some(Op::Put(pack(body)?)),
+        Op::PutAt(body, at) => Some(Op::PutAt(pack(body)?, *at)),
+        Op::Assign(body) => Some(Op::Assign(pack(body)?)),
+        Op::Add(_) | Op::Delete => None,
+    })
 }
 
 /// The state after `op`, which starts from what is visible or from what is left of an entry that ended.

@@ -1,7 +1,7 @@
 use super::{Memory, PutOptions, Receipt, Written, placement};
 use crate::decide::MAX_DRIFT_MS;
 use crate::key::IntoKey;
-use crate::record::{Body, ExpiryOrigin};
+use crate::record::{Body, Compression, ExpiryOrigin, Kind};
 use crate::store::{Change, Durability, Expiry, Guard, Op, Outcome, Placement, Reply, Retouch, Write};
 use crate::{Error, ErrorKind, Key, Result, Value};
 use serde::Serialize;
@@ -87,7 +87,9 @@ impl Memory {
                 placed.origin = ExpiryOrigin::Caller;
             }
         }
-        let body = Body::of_value(value, placed.compression)?;
+        // Where the value becomes part of a state, the state is what is compressed.
+        let how = if placed.kind == Kind::Lww { placed.compression } else { Compression::NONE };
+        let body = Body::of_value(value, how)?;
         let op = match (options.timestamp, options.guard) {
             (Some(at), _) => Op::PutAt(body, at),
             // Whoever names the version has seen all it held.

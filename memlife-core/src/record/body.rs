@@ -150,7 +150,7 @@ impl Body {
         }
         match self.codec() {
             Codec::None => Ok(self.payload()),
-            codec => compression::decompress(&self.0[FRAME_BYTES..], codec, raw_len).map(Bytes::from),
+            codec => compression::decompress(&self.0[FRAME_BYTES..], codec, raw_len),
         }
     }
 

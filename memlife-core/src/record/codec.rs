@@ -73,6 +73,72 @@ fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), Decode
     }
 }
 
+/// Reads what [`encode`] wrote field by field, without serde: heads are decoded on every read.
+///
+/// Each step answers `None` where the bytes end or are not of its type.
+#[derive(Debug)]
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// An unsigned number: a byte up to 250, or one of 251 to 253 and 2, 4 or 8 bytes, the lowest first.
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        match self.byte()? {
+            251 => self.array().map(|bytes| u16::from_le_bytes(bytes).into()),
+            252 => self.array().map(|bytes| u32::from_le_bytes(bytes).into()),
+            253 => self.array().map(u64::from_le_bytes),
+            254.. => None,
+            small => Some(small.into()),
+        }
+    }
+
+    /// A number of a narrower type, which has no wider form.
+    pub(crate) fn narrow<T: TryFrom<u64>>(&mut self) -> Option<T> {
+        let widest = match size_of::<T>() {
+            2 => 251,
+            4 => 252,
+            _ => 253,
+        };
+        let is_wide = self.0.first().is_some_and(|first| *first > widest);
+        self.number().filter(|_| !is_wide).and_then(|number| number.try_into().ok())
+    }
+
+    pub(crate) fn flag(&mut self) -> Option<bool> {
+        match self.byte()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let (text, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+
+    /// What `read` reads, where there is something.
+    pub(crate) fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        if self.flag()? { read(self).map(Some) } else { Some(None) }
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*array)
+    }
+}
+
 fn corrupt(message: &str) -> Error {
     Error::new(ErrorKind::Corrupt, message)
 }

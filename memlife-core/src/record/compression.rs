@@ -1,4 +1,6 @@
+use super::unpacked;
 use crate::{Error, ErrorKind, Result};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -31,8 +33,9 @@ pub struct Compression {
 impl Compression {
     /// No compression.
     pub const NONE: Compression = Compression { codec: Codec::None, level: 0, threshold_bytes: u32::MAX };
-    /// zstd, level 3, from 1 KiB.
-    pub const DEFAULT: Compression = Compression { codec: Codec::Zstd, level: 3, threshold_bytes: 1024 };
+    /// zstd, level 1, from 1 KiB: values are small, and at a few KiB of text higher levels take longer and make it
+    /// no smaller.
+    pub const DEFAULT: Compression = Compression { codec: Codec::Zstd, level: 1, threshold_bytes: 1024 };
 }
 
 impl Default for Compression {
@@ -74,15 +77,27 @@ pub(super) fn compress(raw: &[u8], how: Compression) -> Option<Vec<u8>> {
         }
         Codec::Zstd => zstd_compress(raw, i32::from(how.level.clamp(1, 19))).ok()?,
     };
-    (packed.len() < raw.len()).then_some(packed)
+    if packed.len() >= raw.len() {
+        return None;
+    }
+    unpacked::remember(how.codec, &packed, &Bytes::copy_from_slice(raw));
+    Some(packed)
 }
 
 /// Exactly `raw_len` bytes out of `packed`, or an error; reads no further than that.
-pub(super) fn decompress(packed: &[u8], codec: Codec, raw_len: usize) -> Result<Vec<u8>> {
-    let raw = match codec {
-        Codec::None => packed.to_vec(),
-        Codec::Gzip => gunzip(packed, raw_len)?,
-        Codec::Zstd => zstd_decompress(packed, raw_len).map_err(corrupt)?,
+pub(super) fn decompress(packed: &[u8], codec: Codec, raw_len: usize) -> Result<Bytes> {
+    let raw = match unpacked::recall(codec, packed) {
+        Some(raw) => raw,
+        None => {
+            let raw = match codec {
+                Codec::None => packed.to_vec(),
+                Codec::Gzip => gunzip(packed, raw_len)?,
+                Codec::Zstd => zstd_decompress(packed, raw_len).map_err(corrupt)?,
+            };
+            let raw = Bytes::from(raw);
+            unpacked::remember(codec, packed, &raw);
+            raw
+        }
     };
     if raw.len() != raw_len {
         return Err(Error::new(

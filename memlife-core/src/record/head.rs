@@ -1,7 +1,8 @@
+use super::Codec;
 use super::body::Body;
-use super::{Codec, codec};
+use super::codec::{self, Fields};
 use crate::{Error, ErrorKind, Key, Result, Timestamp, Ttl};
-use memlife_crdt::{Hlc, Life, Stamp};
+use memlife_crdt::{Hlc, Life, ReplicaId, Stamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -171,8 +172,68 @@ impl Head {
         if u32::from_le_bytes(*check) != checksum(key, fields) {
             return corrupt("the stored metadata does not match its checksum");
         }
-        codec::decode(fields).map_err(|error| error.on(key))
+        let mut fields = Fields(fields);
+        match read(&mut fields) {
+            Some(head) if fields.is_empty() => Ok(head),
+            _ => corrupt("the stored metadata does not decode"),
+        }
     }
+}
+
+/// The fields in the order of [`Head`], as serde writes them.
+fn read(fields: &mut Fields<'_>) -> Option<Head> {
+    Some(Head {
+        kind: kind(fields)?,
+        kind_epoch: hlc(fields)?,
+        alive: fields.flag()?,
+        seq: fields.number()?,
+        version: fields.number()?,
+        stamp: stamp(fields)?,
+        created_at: timestamp(fields)?,
+        life: Life::new(stamp(fields)?, fields.option(timestamp)?),
+        origin: match fields.narrow::<u32>()? {
+            0 => ExpiryOrigin::Rule,
+            1 => ExpiryOrigin::Caller,
+            2 => ExpiryOrigin::Unjudged,
+            _ => return None,
+        },
+        rule_ttl: fields.option(|fields| Ttl::from_ms(fields.number()?).ok())?,
+        keep_until: timestamp(fields)?,
+        class: ReclaimClass::from_code(fields.narrow::<u32>()?.try_into().ok()?)?,
+        rule: fields.text()?.into(),
+        writer: fields.option(|fields| fields.text().map(Into::into))?,
+        siblings: fields.narrow()?,
+        raw_len: fields.narrow()?,
+        stored_len: fields.narrow()?,
+        codec: match fields.narrow::<u32>()? {
+            0 => Codec::None,
+            1 => Codec::Gzip,
+            2 => Codec::Zstd,
+            _ => return None,
+        },
+    })
+}
+
+fn kind(fields: &mut Fields<'_>) -> Option<Kind> {
+    Some(match fields.narrow::<u32>()? {
+        0 => Kind::Lww,
+        1 => Kind::MultiValue,
+        2 => Kind::Counter,
+        3 => Kind::Custom(fields.text()?.into()),
+        _ => return None,
+    })
+}
+
+fn stamp(fields: &mut Fields<'_>) -> Option<Stamp> {
+    Some(Stamp::new(hlc(fields)?, ReplicaId(fields.number()?)))
+}
+
+fn hlc(fields: &mut Fields<'_>) -> Option<Hlc> {
+    Some(Hlc { at: timestamp(fields)?, counter: fields.narrow()? })
+}
+
+fn timestamp(fields: &mut Fields<'_>) -> Option<Timestamp> {
+    fields.number().filter(|ms| *ms <= Timestamp::MAX.ms()).map(Timestamp::from_ms)
 }
 
 fn checksum(key: &Key, fields: &[u8]) -> u32 {
@@ -181,4 +242,93 @@ fn checksum(key: &Key, fields: &[u8]) -> u32 {
     hasher.update(&[0]);
     hasher.update(fields);
     hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn stamps() -> impl Strategy<Value = Stamp> {
+        let time = (prop_oneof![0..400_u64, any::<u64>()], any::<u16>());
+        let time = time.prop_map(|(ms, counter)| Hlc { at: Timestamp::from_ms(ms), counter });
+        (time, any::<u64>()).prop_map(|(time, replica)| Stamp::new(time, ReplicaId(replica)))
+    }
+
+    fn heads() -> impl Strategy<Value = Head> {
+        let kind = prop_oneof![
+            Just(Kind::Lww),
+            Just(Kind::MultiValue),
+            Just(Kind::Counter),
+            "[a-z]{0,9}".prop_map(|name| Kind::Custom(name.into())),
+        ];
+        let origin =
+            prop_oneof![Just(ExpiryOrigin::Rule), Just(ExpiryOrigin::Caller), Just(ExpiryOrigin::Unjudged)];
+        let codec = prop_oneof![Just(Codec::None), Just(Codec::Gzip), Just(Codec::Zstd)];
+        let class = (0..5_usize).prop_map(|at| ReclaimClass::ALL[at]);
+        let numbers = (any::<u64>(), 0..70_000_u64, any::<u32>(), 0..300_u32, 0..70_000_u32);
+        let ttl = prop::option::of((1..u64::from(u32::MAX)).prop_map(|ms| Ttl::from_ms(ms).unwrap()));
+        let end = prop::option::of(any::<u64>().prop_map(Timestamp::from_ms));
+        let texts = ("[a-z*/ü]{0,40}", prop::option::of("[a-z ]{0,20}"));
+        (
+            kind,
+            [stamps(), stamps(), stamps()],
+            any::<bool>(),
+            origin,
+            codec,
+            class,
+            numbers,
+            (ttl, end),
+            texts,
+        )
+            .prop_map(
+                |(kind, stamps, alive, origin, codec, class, numbers, (rule_ttl, end), texts)| Head {
+                    kind,
+                    kind_epoch: stamps[0].time,
+                    alive,
+                    seq: numbers.0,
+                    version: numbers.1,
+                    stamp: stamps[1],
+                    created_at: stamps[0].at(),
+                    life: Life::new(stamps[2], end),
+                    origin,
+                    rule_ttl,
+                    keep_until: stamps[2].at(),
+                    class,
+                    rule: texts.0.as_str().into(),
+                    writer: texts.1.as_deref().map(Into::into),
+                    siblings: numbers.3,
+                    raw_len: numbers.2,
+                    stored_len: numbers.4,
+                    codec,
+                },
+            )
+    }
+
+    /// What the hand-written reader makes of `bytes`.
+    fn by_hand(bytes: &[u8]) -> Option<Head> {
+        let mut fields = Fields(bytes);
+        read(&mut fields).filter(|_| fields.is_empty())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_048))]
+
+        #[test]
+        fn heads_are_read_as_serde_reads_them(
+            head in heads(),
+            damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut bytes = codec::encode(&head).unwrap();
+            prop_assert_eq!(by_hand(&bytes), Some(head));
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len())));
+            prop_assert_eq!(by_hand(&bytes), codec::decode::<Head>(&bytes).ok());
+        }
+    }
 }

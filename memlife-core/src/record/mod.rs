@@ -4,6 +4,7 @@ mod body;
 pub(crate) mod codec;
 mod compression;
 mod head;
+mod unpacked;
 
 pub use body::{Body, Content, FRAME_BYTES, MAX_RAW_BYTES};
 pub use compression::{Codec, Compression, gunzip};
