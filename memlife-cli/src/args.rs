@@ -83,6 +83,8 @@ pub enum Command {
     List(command::list::ListArgs),
     Touch(command::touch::TouchArgs),
     Counter(command::counter::CounterArgs),
+    Set(command::set::SetArgs),
+    Flag(command::flag::FlagArgs),
     Cleanup(command::cleanup::CleanupArgs),
     Stats(command::stats::StatsArgs),
     Conflicts(command::conflicts::ConflictsArgs),

@@ -270,11 +270,15 @@ fn attempt<C: Commit>(
 fn units_of(write: &Write) -> u32 {
     let body = match &write.change {
         Change::Op(Op::Put(body) | Op::PutAt(body, _) | Op::Assign(body)) => Some(body),
-        Change::Join(record) => record.body.as_ref(),
+        Change::Join(record) | Change::Merged { record, .. } => record.body.as_ref(),
         Change::Replace { body, .. } => body.as_ref(),
-        Change::Op(Op::Add(_) | Op::Delete) | Change::Touch(_) | Change::Restamp | Change::Erase(_) => None,
+        Change::Op(_) | Change::Touch(_) | Change::Restamp | Change::Erase(_) => None,
     };
-    let bytes = body.map_or(0, |body| body.as_bytes().len());
+    let elements = match &write.change {
+        Change::Op(Op::Insert(elements) | Op::Remove(elements)) => elements.iter().map(|one| one.len()).sum(),
+        _ => 0,
+    };
+    let bytes = body.map_or(elements, |body| body.as_bytes().len());
     1 + u32::try_from(bytes / UNIT_BYTES).unwrap_or(MAX_QUEUED_UNITS)
 }
 

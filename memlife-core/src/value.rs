@@ -1,5 +1,6 @@
 use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
+use memlife_crdt::Number;
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -81,6 +82,28 @@ impl Value {
             Encoding::Json => serde_json::from_slice(&self.bytes).ok(),
             Encoding::Bytes => None,
         }
+    }
+}
+
+/// The one text of a JSON value: fields in order, no white space, whole numbers as integers. Values that say the same
+/// are equal bytes on every replica.
+pub(crate) fn canonical(mut value: serde_json::Value) -> Bytes {
+    normalise(&mut value);
+    value.to_string().into()
+}
+
+/// Numbers in one form; depth is bounded by the parser.
+fn normalise(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Array(elements) => elements.iter_mut().for_each(normalise),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(normalise),
+        serde_json::Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().and_then(Number::from_f64).and_then(Number::as_i64);
+            if let Some(whole) = whole {
+                *number = whole.into();
+            }
+        }
+        _ => {}
     }
 }
 
@@ -170,6 +193,14 @@ mod tests {
             assert_eq!(Value::json_text(nested(depth)).unwrap_err().kind(), ErrorKind::Invalid);
         }
         assert!(Value::json_text(format!("[\"{}\"]", "[\\\"".repeat(1_000))).is_ok(), "brackets in a string");
+    }
+
+    #[test]
+    fn values_that_say_the_same_have_one_text() {
+        let text = |json: &str| canonical(serde_json::from_str(json).unwrap());
+        assert_eq!(text("{\"b\": 1.0, \"a\": [ -0.0, 1e3 ]}"), "{\"a\":[0,1000],\"b\":1}");
+        assert_eq!(text("1.5"), "1.5");
+        assert_eq!(text("18446744073709551615"), "18446744073709551615");
     }
 
     #[test]

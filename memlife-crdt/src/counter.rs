@@ -1,5 +1,6 @@
-use crate::{Changed, Lattice, ReplicaId, pairs};
+use crate::{Changed, Lattice, ReplicaId, Resettable, pairs};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -35,17 +36,42 @@ impl Row {
         net(self.added, self.added_base) - net(self.subtracted, self.subtracted_base)
     }
 
-    /// The row after one more write of `amount`; `None` when a total cannot hold it.
-    fn plus(self, amount: i64) -> Option<Row> {
+    /// The row after one more write; `None` when a total cannot hold it.
+    fn plus(self, write: Amount) -> Option<Row> {
         let writes = self.writes.checked_add(1)?;
-        if amount >= 0 {
-            let added = self.added.checked_add(amount.unsigned_abs())?;
-            Some(Row { added, writes, ..self })
-        } else {
-            let subtracted = self.subtracted.checked_add(amount.unsigned_abs())?;
-            Some(Row { subtracted, writes, ..self })
+        match write {
+            Amount::Up(by) => Some(Row { added: self.added.checked_add(by)?, writes, ..self }),
+            Amount::Down(by) => Some(Row { subtracted: self.subtracted.checked_add(by)?, writes, ..self }),
         }
     }
+
+    fn reset(self) -> Row {
+        Row { added_base: self.added, subtracted_base: self.subtracted, writes_base: self.writes, ..self }
+    }
+
+    /// A later presence replaces an earlier one; within one, every number only grows.
+    fn joined(self, other: Row) -> Row {
+        match self.generation.cmp(&other.generation) {
+            Ordering::Less => other,
+            Ordering::Greater => self,
+            Ordering::Equal => Row {
+                generation: self.generation,
+                added: self.added.max(other.added),
+                subtracted: self.subtracted.max(other.subtracted),
+                added_base: self.added_base.max(other.added_base),
+                subtracted_base: self.subtracted_base.max(other.subtracted_base),
+                writes: self.writes.max(other.writes),
+                writes_base: self.writes_base.max(other.writes_base),
+            },
+        }
+    }
+}
+
+/// What one write adds or subtracts.
+#[derive(Clone, Copy, Debug)]
+enum Amount {
+    Up(u64),
+    Down(u64),
 }
 
 /// A counter that goes up and down and can be reset exactly.
@@ -58,7 +84,7 @@ impl Row {
 /// each replica that ever wrote, however often. Decoding refuses baselines beyond their totals.
 ///
 /// ```
-/// use memlife_crdt::{Counter, Lattice, ReplicaId};
+/// use memlife_crdt::{Counter, Lattice, ReplicaId, Resettable};
 ///
 /// let (here, there) = (ReplicaId(1), ReplicaId(2));
 /// let mut counter = Counter::default();
@@ -93,11 +119,20 @@ impl fmt::Display for Overflow {
 impl std::error::Error for Overflow {}
 
 impl Counter {
-    /// Adds `amount` for `replica`; `seq` names its presence when it has no row yet.
+    /// Adds `amount` for `replica` and returns the delta; `seq` names its presence when it has no row yet.
     ///
     /// # Errors
     /// [`Overflow`] when the replica's total cannot hold it; the counter is unchanged then.
-    pub fn add(&mut self, replica: ReplicaId, seq: u64, amount: i64) -> Result<(), Overflow> {
+    pub fn add(&mut self, replica: ReplicaId, seq: u64, amount: i64) -> Result<Counter, Overflow> {
+        let by = amount.unsigned_abs();
+        self.write(replica, seq, if amount < 0 { Amount::Down(by) } else { Amount::Up(by) })
+    }
+
+    pub(crate) fn grow(&mut self, replica: ReplicaId, seq: u64, amount: u64) -> Result<Counter, Overflow> {
+        self.write(replica, seq, Amount::Up(amount))
+    }
+
+    fn write(&mut self, replica: ReplicaId, seq: u64, amount: Amount) -> Result<Counter, Overflow> {
         let fresh = Row { generation: seq, ..Row::default() };
         let row = *self.rows.get(&replica).unwrap_or(&fresh);
         let grown = match row.plus(amount) {
@@ -105,27 +140,19 @@ impl Counter {
             None if !row.is_live() && seq > row.generation => fresh.plus(amount),
             grown => grown,
         };
-        self.rows.insert(replica, grown.ok_or(Overflow)?);
-        Ok(())
+        let grown = grown.ok_or(Overflow)?;
+        self.rows.insert(replica, grown);
+        Ok(Counter { rows: BTreeMap::from([(replica, grown)]) })
     }
 
-    /// Takes back every contribution seen here; those of others that this state has not seen still count.
-    pub fn reset(&mut self) {
-        for row in self.rows.values_mut() {
-            row.added_base = row.added;
-            row.subtracted_base = row.subtracted;
-            row.writes_base = row.writes;
-        }
+    /// Whether anything was ever subtracted.
+    pub(crate) fn has_subtracted(&self) -> bool {
+        self.rows.values().any(|row| row.subtracted > 0)
     }
 
     /// The sum of what was added and not reset.
     pub fn value(&self) -> i128 {
         self.rows.values().map(Row::value).sum()
-    }
-
-    /// Whether any write is not reset: a counter that was written and stands at 0 lives.
-    pub fn is_live(&self) -> bool {
-        self.rows.values().any(Row::is_live)
     }
 }
 
@@ -137,23 +164,40 @@ impl Lattice for Counter {
                 changed = Changed::Yes;
                 *theirs
             });
-            let joined = match mine.generation.cmp(&theirs.generation) {
-                std::cmp::Ordering::Less => *theirs,
-                std::cmp::Ordering::Greater => *mine,
-                std::cmp::Ordering::Equal => Row {
-                    generation: mine.generation,
-                    added: mine.added.max(theirs.added),
-                    subtracted: mine.subtracted.max(theirs.subtracted),
-                    added_base: mine.added_base.max(theirs.added_base),
-                    subtracted_base: mine.subtracted_base.max(theirs.subtracted_base),
-                    writes: mine.writes.max(theirs.writes),
-                    writes_base: mine.writes_base.max(theirs.writes_base),
-                },
-            };
+            let joined = mine.joined(*theirs);
             changed = changed.or(Changed::when(joined != *mine));
             *mine = joined;
         }
         changed
+    }
+}
+
+impl Resettable for Counter {
+    /// Takes back every contribution seen here; those of others that this state has not seen still count.
+    fn reset(&mut self) -> Counter {
+        let is_open = |row: &Row| *row != row.reset();
+        let open = self.rows.iter_mut().filter(|(_, row)| is_open(row));
+        let rows = open.map(|(&replica, row)| {
+            *row = row.reset();
+            (replica, *row)
+        });
+        Counter { rows: rows.collect() }
+    }
+
+    /// Whether any write is not reset: a counter that was written and stands at 0 lives.
+    fn is_live(&self) -> bool {
+        self.rows.values().any(Row::is_live)
+    }
+
+    /// The new row takes along what the old one held.
+    fn renew(&mut self, replica: ReplicaId, seq: u64) -> Changed {
+        match self.rows.get_mut(&replica) {
+            Some(row) if row.generation < seq => {
+                row.generation = seq;
+                Changed::Yes
+            }
+            _ => Changed::No,
+        }
     }
 }
 

@@ -89,6 +89,31 @@ impl CausalContext {
         Ok(dot)
     }
 
+    /// Has `replica` go on under `generation`, if it is known here and that is a later one.
+    pub(crate) fn renew(&mut self, replica: ReplicaId, generation: u64) -> Changed {
+        let actor = Actor { replica, generation };
+        match self.latest(replica) {
+            // Its first dot counts as seen and holds nothing.
+            Some(last) if last.actor < actor => self.insert(Dot { actor, n: 1 }),
+            _ => Changed::No,
+        }
+    }
+
+    /// The actors and up to which number their dots were seen without a gap, in order.
+    pub(crate) fn vector(&self) -> impl Iterator<Item = (Actor, u64)> {
+        self.vector.iter().map(|(&actor, &n)| (actor, n))
+    }
+
+    /// The dots seen beyond that, in order.
+    pub(crate) fn cloud(&self) -> impl Iterator<Item = Dot> {
+        self.cloud.iter().copied()
+    }
+
+    /// The context of what was read, if it is the one form of one.
+    pub(crate) fn from_parts(vector: Vec<(Actor, u64)>, cloud: Vec<Dot>) -> Result<Self, &'static str> {
+        Encoded { vector, cloud }.try_into()
+    }
+
     /// Whether nothing was seen.
     pub fn is_empty(&self) -> bool {
         self.vector.is_empty() && self.cloud.is_empty()

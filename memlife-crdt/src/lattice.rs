@@ -1,4 +1,6 @@
-//! The one law every type here obeys.
+//! The laws that the types here obey.
+
+use crate::ReplicaId;
 
 /// Whether a join inflated the state.
 ///
@@ -47,4 +49,32 @@ pub trait Lattice {
     /// function merges deltas too (Almeida, Shoker and Baquero, "Delta State Replicated Data Types", 2018).
     /// The answer is [`Changed::Yes`] exactly if `self` is another state than before.
     fn join(&mut self, other: &Self) -> Changed;
+}
+
+/// A state that can be deleted in part: what was seen goes, and what others wrote concurrently stays.
+///
+/// ```
+/// use memlife_crdt::{Lattice, OrSet, Resettable, ReplicaId};
+///
+/// let mut here = OrSet::default();
+/// here.insert(ReplicaId(1), 1, "plan")?;
+/// let mut there = here.clone();
+/// there.insert(ReplicaId(2), 1, "review")?;
+///
+/// let delta = here.reset(); // what a delete does
+/// let _ = there.join(&delta);
+/// assert_eq!(there.iter().collect::<Vec<_>>(), ["review"]);
+/// # Ok::<(), memlife_crdt::Overflow>(())
+/// ```
+pub trait Resettable: Lattice + Sized {
+    /// Takes back everything this state holds, and returns the delta.
+    fn reset(&mut self) -> Self;
+
+    /// Whether anything is held: an entry without is deleted.
+    fn is_live(&self) -> bool;
+
+    /// Gives `replica` a new presence from `seq` on, if it is known here: for a store that takes over a copy of what it
+    /// once wrote and has forgotten since. The copy may lack its last writes, and another write under one of their
+    /// names would be lost.
+    fn renew(&mut self, replica: ReplicaId, seq: u64) -> Changed;
 }

@@ -17,7 +17,7 @@
 //! replica can have written with an error. No operation panics, whatever was decoded.
 //!
 //! ```
-//! use memlife_crdt::{Counter, Lattice, ReplicaId};
+//! use memlife_crdt::{Counter, Lattice, ReplicaId, Resettable};
 //!
 //! let (here, there) = (ReplicaId(1), ReplicaId(2));
 //! let mut counter = Counter::default();
@@ -32,23 +32,42 @@
 //! # Ok::<(), memlife_crdt::Overflow>(())
 //! ```
 
+mod causal;
 mod clock;
 mod counter;
 mod dot;
+mod elements;
+mod extreme;
+mod flag;
+mod flag_dw;
+mod flag_ew;
+mod g_counter;
 mod lattice;
 mod life;
+mod map;
 mod multi_value;
+mod number;
+mod or_set;
 mod pairs;
 mod register;
+mod rw_set;
 mod time;
 
 pub use clock::{Drift, Hlc, ReplicaId, Stamp};
 pub use counter::{Counter, Overflow};
 pub use dot::{Actor, CausalContext, Dot};
-pub use lattice::{Changed, Lattice};
+pub use extreme::{Max, Min};
+pub use flag_dw::FlagDw;
+pub use flag_ew::FlagEw;
+pub use g_counter::GCounter;
+pub use lattice::{Changed, Lattice, Resettable};
 pub use life::Life;
+pub use map::{Field, FieldKind, FieldRef, FieldType, Map};
 pub use multi_value::{Contribution, MultiValue, Sibling};
+pub use number::Number;
+pub use or_set::OrSet;
 pub use register::Register;
+pub use rw_set::RwSet;
 pub use time::Timestamp;
 
 #[cfg(doctest)]

@@ -1,7 +1,8 @@
-use crate::{CausalContext, Changed, Dot, Lattice, Overflow, ReplicaId, Stamp, pairs};
+use crate::causal::Causal;
+use crate::{CausalContext, Changed, Dot, Lattice, Overflow, ReplicaId, Resettable, Stamp, pairs};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 /// One of the values that a multi-value register holds at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +19,20 @@ pub struct Sibling {
 
 impl Sibling {
     /// Decides between two values under one dot, which only a copied store can mint.
-    fn rank(&self) -> (Stamp, &Bytes, &Option<String>) {
-        (self.stamp, &self.value, &self.writer)
+    fn rank(&self) -> (Stamp, &Bytes, &Option<String>, Dot) {
+        (self.stamp, &self.value, &self.writer, self.dot)
+    }
+}
+
+impl Ord for Sibling {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Sibling {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -56,12 +69,8 @@ impl Sibling {
 /// # Ok::<(), memlife_crdt::Overflow>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Encoded")]
-pub struct MultiValue {
-    /// In the order of their dots, so that equal states are equal bytes.
-    siblings: Vec<Sibling>,
-    context: CausalContext,
-}
+#[serde(try_from = "Encoded", into = "Encoded")]
+pub struct MultiValue(Causal<Sibling>);
 
 /// A value on its way into a multi-value register.
 #[derive(Clone, Debug)]
@@ -79,112 +88,97 @@ pub struct Contribution {
 }
 
 impl MultiValue {
-    /// Adds a value that has seen only what the same named writer wrote on the same replica, and replaces that.
+    /// Adds a value that has seen only what the same named writer wrote on the same replica, replaces that, and
+    /// returns the delta.
     ///
     /// # Errors
     /// [`Overflow`] when the replica has no dot left; the register is unchanged then.
-    pub fn put(&mut self, new: Contribution) -> Result<(), Overflow> {
-        let dot = self.context.mint(new.replica, new.seq)?;
-        if new.writer.is_some() {
-            self.siblings.retain(|old| old.dot.actor.replica != new.replica || old.writer != new.writer);
-        }
-        self.add(dot, new);
-        Ok(())
+    pub fn put(&mut self, new: Contribution) -> Result<MultiValue, Overflow> {
+        let is_own = |old: &Sibling| old.dot.actor.replica == new.replica && old.writer == new.writer;
+        let own = self.dots(|old| new.writer.is_some() && is_own(old));
+        self.write(new, &own)
     }
 
-    /// Replaces every value held now: the writer has seen them all.
+    /// Replaces every value held now, since the writer has seen them all, and returns the delta.
     ///
     /// # Errors
     /// [`Overflow`] when the replica has no dot left; the register is unchanged then.
-    pub fn assign(&mut self, new: Contribution) -> Result<(), Overflow> {
-        let dot = self.context.mint(new.replica, new.seq)?;
-        self.siblings.clear();
-        self.add(dot, new);
-        Ok(())
+    pub fn assign(&mut self, new: Contribution) -> Result<MultiValue, Overflow> {
+        let all = self.dots(|_| true);
+        self.write(new, &all)
     }
 
-    /// Removes every value held now; values that others add concurrently survive.
-    pub fn clear(&mut self) {
-        self.siblings.clear();
-    }
-
-    /// Drops the oldest values until at most `most` are left, and returns how many went.
-    pub fn cap(&mut self, most: usize) -> usize {
-        let surplus = self.siblings.len().saturating_sub(most);
-        if surplus > 0 {
-            let mut ages: Vec<_> = self.siblings.iter().map(|sibling| (sibling.stamp, sibling.dot)).collect();
-            ages.sort_unstable();
-            let kept = ages.split_off(surplus);
-            let oldest_kept = kept.first();
-            self.siblings
-                .retain(|sibling| oldest_kept.is_some_and(|oldest| (sibling.stamp, sibling.dot) >= *oldest));
-        }
-        surplus
+    /// Drops the oldest values until at most `most` are left; returns how many went, and the delta.
+    pub fn cap(&mut self, most: usize) -> (usize, MultiValue) {
+        let surplus = self.len().saturating_sub(most);
+        let mut ages: Vec<_> = self.0.iter().map(|(dot, sibling)| (sibling.stamp, dot)).collect();
+        ages.sort_unstable();
+        let oldest: Vec<Dot> = ages.into_iter().take(surplus).map(|(_, dot)| dot).collect();
+        (surplus, MultiValue(self.0.remove(&oldest)))
     }
 
     /// The values, newest first.
     pub fn newest_first(&self) -> Vec<&Sibling> {
-        let mut siblings: Vec<&Sibling> = self.siblings.iter().collect();
+        let mut siblings: Vec<&Sibling> = self.0.iter().map(|(_, sibling)| sibling).collect();
         siblings.sort_by_key(|sibling| Reverse((sibling.stamp, &sibling.value, sibling.dot)));
         siblings
     }
 
     /// How many values there are.
     pub fn len(&self) -> usize {
-        self.siblings.len()
+        self.0.len()
     }
 
     /// Whether no value is left.
     pub fn is_empty(&self) -> bool {
-        self.siblings.is_empty()
+        self.0.is_empty()
     }
 
-    fn add(&mut self, dot: Dot, new: Contribution) {
-        let sibling = Sibling { dot, stamp: new.stamp, writer: new.writer, value: new.value };
-        let at = self.siblings.partition_point(|old| old.dot < dot);
-        self.siblings.insert(at, sibling);
+    fn dots(&self, is_meant: impl Fn(&Sibling) -> bool) -> Vec<Dot> {
+        self.0.iter().filter(|(_, sibling)| is_meant(sibling)).map(|(dot, _)| dot).collect()
     }
 
-    /// Where the value of `dot` is among the siblings.
-    fn find(&self, dot: Dot) -> Option<usize> {
-        self.siblings.binary_search_by_key(&dot, |sibling| sibling.dot).ok()
+    fn write(&mut self, new: Contribution, observed: &[Dot]) -> Result<MultiValue, Overflow> {
+        let Contribution { replica, seq, stamp, writer, value } = new;
+        let sibling = |dot| Sibling { dot, stamp, writer, value };
+        self.0.write(replica, seq, sibling, observed).map(MultiValue)
     }
 }
 
 impl Lattice for MultiValue {
     /// Keeps what both have and what only one has and the other has never seen.
     fn join(&mut self, other: &Self) -> Changed {
-        let before = self.siblings.len();
-        self.siblings.retain(|mine| other.find(mine.dot).is_some() || !other.context.contains(mine.dot));
-        let mut changed = Changed::when(self.siblings.len() != before);
-        let mut news = Vec::new();
-        for theirs in &other.siblings {
-            match self.find(theirs.dot) {
-                Some(at) if theirs.rank() > self.siblings[at].rank() => {
-                    self.siblings[at] = theirs.clone();
-                    changed = Changed::Yes;
-                }
-                Some(_) => {}
-                None if self.context.contains(theirs.dot) => {}
-                None => news.push(theirs.clone()),
-            }
-        }
-        if !news.is_empty() {
-            self.siblings.append(&mut news);
-            // Two sorted runs: the sort is one merge.
-            self.siblings.sort_by_key(|sibling| sibling.dot);
-            changed = Changed::Yes;
-        }
-        changed.or(self.context.join(&other.context))
+        self.0.join(&other.0)
     }
 }
 
-/// A register as read, before it is known to be one.
-#[derive(Deserialize)]
+impl Resettable for MultiValue {
+    fn reset(&mut self) -> Self {
+        MultiValue(self.0.clear())
+    }
+
+    fn is_live(&self) -> bool {
+        !self.is_empty()
+    }
+
+    fn renew(&mut self, replica: ReplicaId, seq: u64) -> Changed {
+        self.0.renew(replica, seq)
+    }
+}
+
+/// The serde form: values in the order of their dots, so that equal states are equal bytes.
+#[derive(Serialize, Deserialize)]
 #[serde(rename = "MultiValue")]
 struct Encoded {
     siblings: Vec<Sibling>,
     context: CausalContext,
+}
+
+impl From<MultiValue> for Encoded {
+    fn from(register: MultiValue) -> Self {
+        let (values, context) = register.0.into_parts();
+        Encoded { siblings: values.into_values().collect(), context }
+    }
 }
 
 impl TryFrom<Encoded> for MultiValue {
@@ -198,6 +192,7 @@ impl TryFrom<Encoded> for MultiValue {
         if !siblings.iter().all(|sibling| sibling.dot.n > 0 && context.contains(sibling.dot)) {
             return Err("a multi-value register holds a value that its context has not seen");
         }
-        Ok(MultiValue { siblings, context })
+        let values = siblings.into_iter().map(|sibling| (sibling.dot, sibling)).collect();
+        Ok(MultiValue(Causal::from_parts(values, context)))
     }
 }

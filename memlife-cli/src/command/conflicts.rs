@@ -1,28 +1,64 @@
 use super::damage::Damage;
+use super::put::parse_value;
 use crate::exit::Exit;
 use crate::instant;
 use crate::session::Session;
 use crate::view::{KeyValueView, text_of};
-use anyhow::Result;
-use clap::Args;
-use memlife::{Entry, ExportLine, Key, ListOptions, ReadOptions};
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use memlife::{Entry, ExportLine, Guard, Key, ListOptions, Memory, PutOptions, ReadOptions, Written};
 use serde::Serialize;
 
 /// Shows the values that an entry holds beside each other, newest first
 ///
 /// Without a key, lists the keys that hold more than one.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 pub struct ConflictsArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// The key
     key: Option<Key>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Puts one value in place of all that stand beside each other
+    ///
+    /// Refused when somebody wrote meanwhile: exit status 1.
+    #[command(after_help = "Example:\n  memlife conflicts resolve swarm/shared/decisions --pick 1")]
+    Resolve(ResolveArgs),
+}
+
+/// What is to stand there.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Chosen {
+    /// The sibling of this number, as `conflicts KEY` shows them
+    #[arg(long, value_name = "N")]
+    pick: Option<usize>,
+    /// This value: JSON where it parses as JSON, else a string
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    value: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct ResolveArgs {
+    /// The key
+    key: Key,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Only if the entry still has this version, as `conflicts KEY --output json` shows it
+    #[arg(long, value_name = "N")]
+    if_version: Option<u64>,
 }
 
 const EXAMPLE: &str = "\
 Exit status: 1 when nothing is found.
 
-Example:
-  memlife conflicts swarm/shared/decisions";
+Examples:
+  memlife conflicts swarm/shared/decisions
+  memlife conflicts resolve swarm/shared/decisions --pick 1";
 
 #[derive(Serialize)]
 struct ConflictView<'a> {
@@ -43,6 +79,9 @@ struct SiblingView<'a> {
 
 pub fn run(session: &Session, args: &ConflictsArgs) -> Result<Exit> {
     let memory = session.open()?;
+    if let Some(Action::Resolve(args)) = &args.action {
+        return resolve(session, &memory, args);
+    }
     if let Some(key) = &args.key {
         let Some(entry) = session.wait(memory.entry_with(key, ReadOptions::new()))? else {
             session.output.note(&format!("nothing is at {:?}", key.as_str()));
@@ -63,6 +102,35 @@ pub fn run(session: &Session, args: &ConflictsArgs) -> Result<Exit> {
             Ok(Some(_)) => {}
             Ok(None) => return damage.end(found),
             Err(error) => damage.meet(error)?,
+        }
+    }
+}
+
+fn resolve(session: &Session, memory: &Memory, args: &ResolveArgs) -> Result<Exit> {
+    let key = &args.key;
+    let Some(entry) = session.wait(memory.entry_with(key, ReadOptions::new()))? else {
+        session.output.note(&format!("nothing is at {:?}", key.as_str()));
+        return Ok(Exit::Nothing);
+    };
+    let value = match (&args.chosen.pick, &args.chosen.value) {
+        (Some(number), _) => {
+            let held = number.checked_sub(1).and_then(|at| entry.values.get(at));
+            let there = entry.values.len();
+            held.with_context(|| {
+                format!("{:?} holds {there} values: pick one of 1 to {there}", key.as_str())
+            })?
+            .value
+            .clone()
+        }
+        (None, text) => parse_value(text.clone().unwrap_or_default())?,
+    };
+    let options = PutOptions::new().guard(Guard::Version(args.if_version.unwrap_or(entry.version)));
+    match session.wait(memory.put_value(key, value, options))? {
+        Written::Applied(_) => Ok(Exit::Done),
+        Written::Superseded | Written::Refused(_) => {
+            let message = format!("{:?} was written meanwhile: look at its values again", key.as_str());
+            session.output.problem(&message);
+            Ok(Exit::Nothing)
         }
     }
 }

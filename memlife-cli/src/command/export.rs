@@ -4,7 +4,7 @@ use crate::progress::Bar;
 use crate::session::Session;
 use anyhow::Result;
 use clap::Args;
-use memlife::{ListOptions, Memory};
+use memlife::{ListContent, ListOptions, Memory};
 use std::io::{self, IsTerminal};
 
 /// Exports entries as JSON Lines
@@ -15,6 +15,10 @@ use std::io::{self, IsTerminal};
 pub struct ExportArgs {
     /// A prefix of whole segments, or a pattern
     pattern: Option<String>,
+    /// Adds what a merge needs: an import joins such lines, in any order and any number of times, and deletions are
+    /// exported, too
+    #[arg(long)]
+    state: bool,
 }
 
 pub fn run(session: &Session, args: &ExportArgs) -> Result<Exit> {
@@ -24,6 +28,9 @@ pub fn run(session: &Session, args: &ExportArgs) -> Result<Exit> {
     }
     let memory = session.open()?;
     let bar = bar(session, &memory, args)?;
+    if args.state {
+        options = options.content(ListContent::State);
+    }
     let mut export = memory.export(options);
     let mut damage = Damage::new(&session.output);
     let mut exported: u64 = 0;

@@ -10,6 +10,7 @@ pub mod damage;
 pub mod delete;
 pub mod demo;
 pub mod export;
+pub mod flag;
 pub mod get;
 pub mod hook;
 pub mod import;
@@ -17,6 +18,7 @@ pub mod list;
 pub mod man;
 pub mod policy;
 pub mod put;
+pub mod set;
 pub mod stats;
 pub mod touch;
 pub mod verify;
@@ -42,6 +44,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::List(args) => in_session(&global, |session| list::run(session, &args)),
         Command::Touch(args) => in_session(&global, |session| touch::run(session, &args)),
         Command::Counter(args) => in_session(&global, |session| counter::run(session, &args)),
+        Command::Set(args) => in_session(&global, |session| set::run(session, &args)),
+        Command::Flag(args) => in_session(&global, |session| flag::run(session, &args)),
         Command::Cleanup(args) => in_session(&global, |session| cleanup::run(session, &args)),
         Command::Stats(_) => in_session(&global, stats::run),
         Command::Conflicts(args) => in_session(&global, |session| conflicts::run(session, &args)),

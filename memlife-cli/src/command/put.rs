@@ -168,6 +168,11 @@ fn read_value(args: &PutArgs, limit: usize) -> Result<Value> {
     let text = String::from_utf8(bytes)
         .ok()
         .context("the value is not valid UTF-8: put it with --bytes to keep it as it is")?;
+    parse_value(text)
+}
+
+/// JSON where `text` is JSON, else a string.
+pub fn parse_value(text: String) -> Result<Value> {
     let trimmed = text.trim_matches([' ', '\t', '\n', '\r']);
     match Value::json_text(trimmed.as_bytes().to_vec()) {
         Ok(value) => Ok(value),

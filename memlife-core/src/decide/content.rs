@@ -131,7 +131,7 @@ fn compressed(op: &Op, how: Compression) -> Result<Option<Op>> {
         Op::Put(body) => Some(Op::Put(pack(body)?)),
         Op::PutAt(body, at) => Some(Op::PutAt(pack(body)?, *at)),
         Op::Assign(body) => Some(Op::Assign(pack(body)?)),
-        Op::Add(_) | Op::Delete => None,
+        _ => None,
     })
 }
 

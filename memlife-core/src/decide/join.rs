@@ -1,8 +1,8 @@
 //! Records from elsewhere.
 
-use super::{Case, Context, Decision, MAX_DRIFT_MS, idle};
-use crate::record::{Head, ReclaimClass, Record};
-use crate::resolver::{self, MAX_NATIVE_STATE_BYTES, Resolver, Side};
+use super::{Case, Context, Decision, MAX_DRIFT_MS, idle, shown};
+use crate::record::{Body, Head, ReclaimClass, Record};
+use crate::resolver::{self, MAX_NATIVE_STATE_BYTES, Mint, Resolved, Side};
 use crate::store::{Cause, Outcome};
 use crate::{Error, ErrorKind, Hlc, Result};
 use memlife_crdt::{Changed, Lattice};
@@ -11,7 +11,7 @@ impl Case<'_> {
     pub(super) fn join(&self, theirs: &Record, context: &mut Context<'_>) -> Result<Decision> {
         self.receive(theirs, context)?;
         let Some(mine) = self.current else { return self.take_over(theirs, context) };
-        let mut record = if mine.head.kind != theirs.head.kind {
+        let record = if mine.head.kind != theirs.head.kind {
             let rank = |head: &Head| (head.kind_epoch, head.kind.name().to_owned());
             if rank(&theirs.head) <= rank(&mine.head) {
                 return Ok(self.unchanged());
@@ -21,8 +21,26 @@ impl Case<'_> {
             let Some(resolver) = resolver::native(&mine.head.kind).filter(|_| is_small(mine, theirs)) else {
                 return Ok(idle(Outcome::NotNative { current: Some(Box::new(mine.clone())) }));
             };
-            self.joined(resolver, mine, theirs)?
+            let resolved = resolver.join(side(mine), side(theirs), self.write.placement.compression)?;
+            joined(mine, theirs, resolved)
         };
+        self.put_joined(mine, record, context)
+    }
+
+    /// A join of which the engine has merged the states, if nothing has changed since.
+    pub(super) fn merged(&self, theirs: &Record, over: u64, context: &mut Context<'_>) -> Result<Decision> {
+        let is_there = |mine: &&Record| mine.head.seq == over && mine.head.kind == theirs.head.kind;
+        let Some(mine) = self.current.filter(is_there) else {
+            return Ok(idle(Outcome::Refused { current: shown(self.current, self.write.reply) }));
+        };
+        self.receive(theirs, context)?;
+        let Head { alive, siblings, .. } = theirs.head;
+        let resolved = Resolved { body: theirs.body.clone(), alive, siblings, dropped: 0 };
+        self.put_joined(mine, joined(mine, theirs, resolved), context)
+    }
+
+    /// Puts what a join made of `mine`, unless that is the same.
+    fn put_joined(&self, mine: &Record, mut record: Record, context: &mut Context<'_>) -> Result<Decision> {
         self.place(&mut record.head);
         record.head.measure(record.body.as_ref());
         self.check_size(record.body.as_ref(), context)?;
@@ -62,30 +80,32 @@ impl Case<'_> {
         if is_over(&theirs.head) {
             return Ok(self.unchanged());
         }
-        self.check_size(theirs.body.as_ref(), context)?;
         let mut record = Record { key: self.write.key.clone(), ..theirs.clone() };
         self.place(&mut record.head);
         record.head.seq = context.mint_seq();
         record.head.version = record.head.seq;
+        if let Some(renewed) = self.renewed(&record, context)? {
+            record.body = Some(renewed);
+            record.head.measure(record.body.as_ref());
+        }
+        self.check_size(record.body.as_ref(), context)?;
         Ok(self.put(record, 0, None))
     }
 
-    fn joined(&self, resolver: &dyn Resolver, mine: &Record, theirs: &Record) -> Result<Record> {
-        let resolved = resolver.join(side(mine), side(theirs), self.write.placement.compression)?;
-        let mut record = Record { body: resolved.body, ..mine.clone() };
-        let head = &mut record.head;
-        if theirs.head.stamp > head.stamp {
-            head.stamp = theirs.head.stamp;
-            head.writer = theirs.head.writer.clone();
-        }
-        head.alive = resolved.alive;
-        head.siblings = resolved.siblings;
-        head.kind_epoch = head.kind_epoch.max(theirs.head.kind_epoch);
-        head.keep_until = head.keep_until.max(theirs.head.keep_until);
-        if head.life.join(&theirs.head.life) == Changed::Yes {
-            head.origin = theirs.head.origin;
-        }
-        Ok(record)
+    /// The state after this store's own part in it got a new presence.
+    fn renewed(&self, record: &Record, context: &Context<'_>) -> Result<Option<Body>> {
+        let (Some(body), Some(resolver)) = (&record.body, resolver::native(&record.head.kind)) else {
+            return Ok(None);
+        };
+        let mint = Mint {
+            seq: record.head.seq,
+            stamp: record.head.stamp,
+            replica: context.replica,
+            writer: None,
+            compression: self.write.placement.compression,
+            max_siblings: u32::MAX,
+        };
+        resolver.renew(body, &mint).map_err(|error| error.on(&self.write.key))
     }
 
     /// How a received entry is reclaimed and counted is this store's policy, not the sender's.
@@ -95,6 +115,24 @@ impl Case<'_> {
         head.rule = placement.rule.clone();
         head.rule_ttl = placement.rule_ttl;
     }
+}
+
+/// The record that holds `resolved`, the join of the states of both, and the later of everything else.
+fn joined(mine: &Record, theirs: &Record, resolved: Resolved) -> Record {
+    let mut record = Record { body: resolved.body, ..mine.clone() };
+    let head = &mut record.head;
+    if theirs.head.stamp > head.stamp {
+        head.stamp = theirs.head.stamp;
+        head.writer = theirs.head.writer.clone();
+    }
+    head.alive = resolved.alive;
+    head.siblings = resolved.siblings;
+    head.kind_epoch = head.kind_epoch.max(theirs.head.kind_epoch);
+    head.keep_until = head.keep_until.max(theirs.head.keep_until);
+    if head.life.join(&theirs.head.life) == Changed::Yes {
+        head.origin = theirs.head.origin;
+    }
+    record
 }
 
 fn side(record: &Record) -> Side<'_> {

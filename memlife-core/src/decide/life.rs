@@ -28,8 +28,8 @@ impl Case<'_> {
         };
         let written = Life::new(stamp, expires_at);
         match there.filter(|head| head.origin != ExpiryOrigin::Unjudged) {
-            // Adding to a living counter renews it: the longer of both lives holds.
-            Some(head) if *kind == Kind::Counter && self.is_addition(op) => {
+            // Adding to what lives renews it: the longer of both lives holds.
+            Some(head) if kind.accumulates() && self.is_addition(op) => {
                 longer(head, Life { epoch: head.life.epoch, ..written }, placement.origin)
             }
             // A write with a time of its own is a join, for the life, too.
@@ -39,7 +39,7 @@ impl Case<'_> {
     }
 
     fn is_addition(&self, op: Option<&Op>) -> bool {
-        let adds = matches!(op, Some(Op::Put(_) | Op::PutAt(..) | Op::Add(_)));
+        let adds = !matches!(op, None | Some(Op::Assign(_) | Op::Delete));
         adds && self.write.placement.origin == ExpiryOrigin::Rule
     }
 

@@ -93,7 +93,7 @@ impl Context<'_> {
 /// Whether a decision on `write` needs the body of the entry whose head this is.
 pub fn needs_body(head: &Head, write: &Write) -> bool {
     let decides_by_state = match &write.change {
-        Change::Join(_) => true,
+        Change::Join(_) | Change::Merged { .. } => true,
         Change::Op(_) => head.kind != Kind::Lww || head.origin == ExpiryOrigin::Unjudged,
         // These write the record anew with the body it has.
         Change::Touch(_) | Change::Restamp => true,
@@ -121,6 +121,7 @@ pub fn decide(current: Option<&Record>, write: &Write, context: &mut Context<'_>
     match &write.change {
         Change::Op(op) => case.operate(op, context),
         Change::Join(theirs) => case.join(theirs, context),
+        Change::Merged { record, over } => case.merged(record, *over, context),
         Change::Replace { kind, body, siblings, stamp } => {
             let resolved =
                 Resolved { body: body.clone(), alive: *siblings > 0, siblings: *siblings, dropped: 0 };

@@ -1,7 +1,7 @@
 use super::Memory;
 use crate::decide::operate_on;
 use crate::record::Record;
-use crate::resolver::Mint;
+use crate::resolver::{Mint, Side};
 use crate::store::{Change, Durability, Guard, Op, Outcome, Want, Write};
 use crate::{Error, ErrorKind, Hlc, Key, Result, Stamp};
 use std::time::Duration;
@@ -43,30 +43,53 @@ impl Memory {
         Ok(())
     }
 
-    /// Decides an operation that the store left to the engine, and puts the state under the version it came from.
+    /// Decides what the store left to the engine, and puts the state over the record it came from.
     pub(super) async fn resolve_here(
         &self,
         write: Write,
         mut current: Option<Box<Record>>,
         durability: Option<Durability>,
     ) -> Result<Outcome> {
-        let Change::Op(op) = &write.change else {
-            return Err(
-                super::write::internal("only operations are resolved outside the store").on(&write.key)
-            );
-        };
         let mut patience = self.patience();
         loop {
-            let replace = self.replacement(&write, op, current.as_deref())?;
+            let replace = match &write.change {
+                Change::Op(op) => self.replacement(&write, op, current.as_deref())?,
+                Change::Join(theirs) => self.merging(&write, theirs, current.as_deref())?,
+                _ => {
+                    let message = "only operations and joins are resolved outside the store";
+                    return Err(super::write::internal(message).on(&write.key));
+                }
+            };
             match self.apply_one(replace, durability).await? {
                 Outcome::Refused { .. } if matches!(write.guard, Guard::Any | Guard::Visible) => {
                     self.pause(&mut patience, &write.key).await?
+                }
+                Outcome::NotNative { current: there } => {
+                    current = there;
+                    continue;
                 }
                 outcome => return Ok(outcome),
             }
             let fetched = self.inner.store.get(std::slice::from_ref(&write.key), Want::Whole).await?;
             current = fetched.slots.into_iter().next().flatten().map(Box::new);
         }
+    }
+
+    /// The join of `theirs` with what is there, its states merged; the join itself where nothing is there any more.
+    fn merging(&self, write: &Write, theirs: &Record, current: Option<&Record>) -> Result<Write> {
+        let Some(mine) = current.filter(|mine| mine.head.kind == theirs.head.kind) else {
+            return Ok(write.clone());
+        };
+        let side =
+            |record: &'_ Record| -> Side<'_> { Side { head: &record.head, body: record.body.as_ref() } };
+        let resolver = self.inner.resolver(&mine.head.kind, &write.key)?;
+        let resolved = resolver.join(side(mine), side(theirs), write.placement.compression)?;
+        let mut record = Record { body: resolved.body, ..theirs.clone() };
+        (record.head.alive, record.head.siblings) = (resolved.alive, resolved.siblings);
+        Ok(Write {
+            change: Change::Merged { record: Box::new(record), over: mine.head.seq },
+            ..write.clone()
+        })
     }
 
     fn replacement(&self, write: &Write, op: &Op, current: Option<&Record>) -> Result<Write> {

@@ -1,7 +1,7 @@
 use super::Memory;
 use crate::key::IntoKey;
-use crate::record::Record;
-use crate::store::{Guard, Op, Outcome, Reply};
+use crate::record::{Kind, Record};
+use crate::store::Op;
 use crate::{Error, ErrorKind, Key, Result};
 
 /// A counter under one key. Made by [`Memory::counter`].
@@ -27,13 +27,9 @@ impl CounterHandle {
     /// # Errors
     /// `TypeMismatch` when the key holds something else or its rule makes it something else; `Invalid` on overflow.
     pub async fn add(&self, amount: i64) -> Result<i128> {
-        let mut write = self.memory.operation(&self.key, Guard::Any, Op::Add(amount));
-        write.reply = Reply::Whole;
-        let during = |error: Error| error.during("counter add").on(&self.key);
-        match self.memory.submit(write, None).await.map_err(during)? {
-            Outcome::Applied { record: Some(record), .. } => self.value_of(&record).map_err(during),
-            _ => Err(during(Error::new(ErrorKind::Internal, "the store did not hand back the counter"))),
-        }
+        let during = "counter add";
+        let (_, record) = self.memory.operate(&self.key, Op::Add(amount), during).await?;
+        self.value_of(&record).map_err(|error| error.during(during).on(&self.key))
     }
 
     /// The value; `None` when nothing is visible.
@@ -41,8 +37,11 @@ impl CounterHandle {
     /// # Errors
     /// `TypeMismatch` when the key holds something else.
     pub async fn get(&self) -> Result<Option<i128>> {
-        let Some(value) = self.memory.get_value(&self.key).await? else { return Ok(None) };
-        self.parse(&value.bytes).map(Some).map_err(|error| error.during("counter get").on(&self.key))
+        let during = "counter get";
+        // What the original wrote is a plain integer until a rule judges it.
+        let kinds = [Kind::Counter, Kind::GCounter, Kind::Lww];
+        let Some(value) = self.memory.typed_value(&self.key, &kinds, during).await? else { return Ok(None) };
+        self.parse(&value.bytes).map(Some).map_err(|error| error.during(during).on(&self.key))
     }
 
     fn value_of(&self, record: &Record) -> Result<i128> {

@@ -98,14 +98,21 @@ impl Listing {
     /// # Errors
     /// `Corrupt` for one entry; the store's own when a page cannot be read.
     pub async fn next(&mut self) -> Result<Option<Entry>> {
+        let record = self.next_record().await?;
+        record.map(|record| self.memory.to_entry(record)).transpose()
+    }
+
+    /// The same as it is stored.
+    pub(super) async fn next_record(&mut self) -> Result<Option<Record>> {
         loop {
             if self.options.limit.is_some_and(|limit| self.given >= limit) {
                 return Ok(None);
             }
             while let Some(record) = self.page.pop_front() {
-                if let Some(entry) = self.entry(record?)? {
+                let record = record?;
+                if self.shows(&record) {
                     self.given += 1;
-                    return Ok(Some(entry));
+                    return Ok(Some(record));
                 }
             }
             if self.exhausted {
@@ -119,23 +126,22 @@ impl Listing {
         }
     }
 
-    fn entry(&self, record: Record) -> Result<Option<Entry>> {
+    fn shows(&self, record: &Record) -> bool {
         let head = &record.head;
-        let matches = self.options.pattern.as_ref().is_none_or(|pattern| pattern.matches(&record.key));
-        let shown = match self.options.show {
-            Show::Visible => self.memory.is_visible(&record.key, head, self.memory.inner.now(self.clock)),
-            Show::Expired => head.alive,
-        };
-        if !(matches && shown) {
-            return Ok(None);
+        if self.options.pattern.as_ref().is_some_and(|pattern| !pattern.matches(&record.key)) {
+            return false;
         }
-        self.memory.to_entry(record).map(Some)
+        match self.options.show {
+            _ if !head.alive => self.options.content == ListContent::State,
+            Show::Visible => self.memory.is_visible(&record.key, head, self.memory.inner.now(self.clock)),
+            Show::Expired => true,
+        }
     }
 
     async fn read_page(&mut self) -> Result<()> {
         let want = match self.options.content {
             ListContent::Heads => Want::Head,
-            ListContent::Values => Want::Whole,
+            ListContent::Values | ListContent::State => Want::Whole,
         };
         let scan = Scan {
             within: self.prefix.clone(),

@@ -5,7 +5,9 @@ mod contention;
 mod counter;
 mod entry;
 mod feed;
+mod flag;
 mod list;
+mod map;
 mod memory;
 mod options;
 mod placement;
@@ -13,10 +15,12 @@ mod read;
 mod receipt;
 mod reclaim;
 mod seed;
+mod set;
 mod stats;
 mod sweep;
 mod system;
 mod transfer;
+mod typed;
 mod update;
 mod write;
 
@@ -24,15 +28,18 @@ pub use apply_policy::ApplyReport;
 pub use counter::CounterHandle;
 pub use entry::Entry;
 pub use feed::{Event, Events};
+pub use flag::FlagHandle;
 pub use list::Listing;
+pub use map::{FieldHandle, MapHandle};
 pub use memory::{Builder, EngineLimits, Memory};
 pub use options::{
     Effort, ListContent, ListOptions, Progress, PutOptions, Reach, ReadOptions, Renewal, Show, SweepOptions,
 };
 pub use receipt::{Receipt, Written};
+pub use set::SetHandle;
 pub use stats::{Count, Expiring, Stats};
 pub use sweep::{Stop, SweepReport};
-pub use transfer::{Export, ExportLine, ImportReport, Importer, Rejected, SiblingLine};
+pub use transfer::{Export, ExportLine, ImportReport, Importer, Rejected, SiblingLine, StateLine};
 pub use write::{TouchMode, Touched};
 
 use crate::Result;

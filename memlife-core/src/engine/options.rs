@@ -134,6 +134,8 @@ pub enum ListContent {
     Heads,
     /// Metadata and values.
     Values,
+    /// Everything that a merge needs: deleted entries, too. For exports; a list of entries shows those as any other.
+    State,
 }
 
 impl ListOptions {

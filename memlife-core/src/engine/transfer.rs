@@ -1,7 +1,7 @@
 use super::{Entry, ListContent, ListOptions, Listing, Memory, PutOptions};
-use crate::record::Kind;
+use crate::record::{Body, Head, Kind, Record};
 use crate::resolver::Held;
-use crate::store::{Outcome, Want, Write};
+use crate::store::{Change, Guard, Outcome, Reply, Want, Write};
 use crate::{Encoding, Error, ErrorKind, Key, Result, Timestamp, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -33,6 +33,50 @@ pub struct ExportLine {
     /// The other values of a multi-value entry, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub siblings: Vec<SiblingLine>,
+    /// Whether the entry is deleted: only lines with a state tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// What a merge needs. An import joins a line that has it, whatever else the line says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateLine>,
+}
+
+/// The stored form of an entry.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateLine {
+    /// Its metadata, base64.
+    pub head: String,
+    /// Its value or state, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+impl StateLine {
+    fn of(record: &Record) -> Result<Self> {
+        let head = BASE64.encode(record.head.encode(&record.key)?);
+        Ok(StateLine { head, body: record.body.as_ref().map(|body| BASE64.encode(body.as_bytes())) })
+    }
+
+    fn record(&self, key: &Key) -> Result<Record> {
+        let bytes = |text: &str| {
+            BASE64.decode(text).map_err(|error| {
+                Error::new(ErrorKind::Invalid, "the state is not base64").because(error).on(key)
+            })
+        };
+        let damaged = |error: Error| {
+            let message = "the state is damaged: export the entry anew";
+            Error::new(ErrorKind::Invalid, message).because(error).on(key)
+        };
+        let head = Head::decode(key, &bytes(&self.head)?).map_err(damaged)?;
+        let body = self.body.as_deref().map(bytes).transpose()?;
+        let body = body.map(|body| Body::from_stored(body.into()).map_err(damaged)).transpose()?;
+        let record = Record { key: key.clone(), head, body };
+        if record.head.alive {
+            record.body().map_err(damaged)?;
+        }
+        Ok(record)
+    }
 }
 
 /// A further value of an entry.
@@ -52,12 +96,19 @@ pub struct SiblingLine {
 /// An export in progress: one line after the other, in key order.
 pub struct Export {
     listing: Listing,
+    memory: Memory,
+    with_state: bool,
 }
 
 impl Memory {
     /// Exports what `options` list. Memory stays bounded; no snapshot spans the whole.
+    ///
+    /// With [`ListContent::State`] every line holds what a merge needs, and deleted entries are among them: imports of
+    /// such exports come to the same in any order and any number of times.
     pub fn export(&self, options: ListOptions) -> Export {
-        Export { listing: self.list(options.content(ListContent::Values)) }
+        let with_state = options.content == ListContent::State;
+        let content = if with_state { ListContent::State } else { ListContent::Values };
+        Export { listing: self.list(options.content(content)), memory: self.clone(), with_state }
     }
 
     /// Starts an import.
@@ -78,8 +129,17 @@ impl Export {
     /// # Errors
     /// `Corrupt` for one entry; the store's own.
     pub async fn next(&mut self) -> Result<Option<ExportLine>> {
-        let entry = self.listing.next().await.map_err(|error| error.during("export"))?;
-        entry.map(|entry| ExportLine::of(&entry)).transpose()
+        let record = self.listing.next_record().await.map_err(|error| error.during("export"))?;
+        record.map(|record| self.line(record).map_err(|error| error.during("export"))).transpose()
+    }
+
+    fn line(&self, record: Record) -> Result<ExportLine> {
+        let state = self.with_state.then(|| StateLine::of(&record)).transpose()?;
+        if !record.head.alive {
+            return Ok(ExportLine { state, ..ExportLine::deleted(record.key) });
+        }
+        let line = ExportLine::of(&self.memory.to_entry(record)?)?;
+        Ok(ExportLine { state, ..line })
     }
 }
 
@@ -102,7 +162,22 @@ impl ExportLine {
             expires_at: entry.expires_at.and_then(to_jiff),
             writer: newest.and_then(|held| held.writer.as_deref()).map(str::to_owned),
             siblings: entry.values.iter().skip(1).map(sibling).collect::<Result<_>>()?,
+            deleted: false,
+            state: None,
         })
+    }
+
+    fn deleted(key: Key) -> Self {
+        ExportLine {
+            key,
+            value: RawValue::NULL.to_owned(),
+            encoding: None,
+            expires_at: None,
+            writer: None,
+            siblings: Vec::new(),
+            deleted: true,
+            state: None,
+        }
     }
 }
 
@@ -221,7 +296,9 @@ impl Importer {
         let mut outcomes = outcomes.into_iter();
         for (number, count) in lines {
             let results: Vec<Result<Outcome>> = outcomes.by_ref().take(count).collect();
+            let is_idle = results.iter().all(|result| matches!(result, Ok(Outcome::Unchanged { .. })));
             match results.into_iter().find_map(Result::err) {
+                None if is_idle => self.report.unchanged += 1,
                 None => self.report.imported += 1,
                 Some(error) => match error.kind() {
                     ErrorKind::Invalid | ErrorKind::TypeMismatch | ErrorKind::TooLarge => {
@@ -236,10 +313,17 @@ impl Importer {
 
     /// The writes of a line: the oldest sibling first, so that the newest ends up in front.
     fn plan(&self, line: ExportLine, there: Option<&Entry>, now: Timestamp) -> Result<Plan> {
-        if there.is_some_and(|entry| entry.kind == Kind::Counter) {
+        if let Some(state) = &line.state {
+            return self.join(state.record(&line.key)?);
+        }
+        if line.deleted {
+            let message = "the line tells of a deletion without its state: export with --state";
+            return Err(Error::new(ErrorKind::Invalid, message).on(&line.key));
+        }
+        if there.is_some_and(|entry| matches!(entry.kind, Kind::Counter | Kind::GCounter)) {
             return Err(Error::new(
                 ErrorKind::Invalid,
-                "a counter is there already, and adding to it could count twice: delete it first",
+                "a counter is there already, and adding to it could count twice: delete it first, or export with --state",
             )
             .on(&line.key));
         }
@@ -265,6 +349,23 @@ impl Importer {
             writes.push(self.memory.put_write(&line.key, &value, &options)?.0);
         }
         Ok(if writes.is_empty() { Plan::Unchanged } else { Plan::Write(writes) })
+    }
+}
+
+impl Importer {
+    fn join(&self, record: Record) -> Result<Plan> {
+        if record.key.is_system() {
+            return Err(Error::new(ErrorKind::Invalid, "the key belongs to memlife itself").on(&record.key));
+        }
+        let write = Write {
+            placement: self.memory.inner.placement(&record.key),
+            key: record.key.clone(),
+            guard: Guard::Any,
+            change: Change::Join(Box::new(record)),
+            writer: None,
+            reply: Reply::Outcome,
+        };
+        Ok(Plan::Write(vec![write]))
     }
 }
 

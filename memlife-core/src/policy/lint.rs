@@ -108,7 +108,7 @@ fn without_effect(placed: &Placed) -> Vec<Lint> {
             add(Setting::CompressionAlgorithm, Severity::Warning, why);
         }
     }
-    if matches!(rule.conflict, Kind::Lww | Kind::Counter) {
+    if !matches!(rule.conflict, Kind::MultiValue | Kind::Custom(_)) {
         let why = format!("has no effect: {} keeps one value; remove it", rule.conflict);
         add(Setting::MaxSiblings, Severity::Warning, &why);
     }

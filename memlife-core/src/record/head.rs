@@ -19,9 +19,40 @@ pub enum Kind {
     Counter,
     /// A strategy that the program registered under this name.
     Custom(Arc<str>),
+    /// Integers that only add up.
+    GCounter,
+    /// A set in which concurrent insertions win.
+    OrSet,
+    /// A set in which concurrent removals win.
+    RwSet,
+    /// The greatest number offered.
+    Max,
+    /// The least number offered.
+    Min,
+    /// A flag that is on when any concurrent write says so.
+    FlagEw,
+    /// A flag that is off when any concurrent write says so.
+    FlagDw,
+    /// An object whose fields merge each for itself.
+    Map,
 }
 
 impl Kind {
+    /// Every kind that memlife merges itself.
+    pub const BUILT_IN: [Kind; 11] = [
+        Kind::Lww,
+        Kind::MultiValue,
+        Kind::Counter,
+        Kind::GCounter,
+        Kind::OrSet,
+        Kind::RwSet,
+        Kind::Max,
+        Kind::Min,
+        Kind::FlagEw,
+        Kind::FlagDw,
+        Kind::Map,
+    ];
+
     /// The name as policy files write it.
     pub fn name(&self) -> &str {
         match self {
@@ -29,7 +60,21 @@ impl Kind {
             Kind::MultiValue => "multi_value",
             Kind::Counter => "counter",
             Kind::Custom(name) => name,
+            Kind::GCounter => "g_counter",
+            Kind::OrSet => "or_set",
+            Kind::RwSet => "rw_set",
+            Kind::Max => "max",
+            Kind::Min => "min",
+            Kind::FlagEw => "flag_ew",
+            Kind::FlagDw => "flag_dw",
+            Kind::Map => "map",
         }
+    }
+
+    /// Whether every write adds to what is there, so that it also renews its life: all but registers, whose writes
+    /// replace.
+    pub fn accumulates(&self) -> bool {
+        !matches!(self, Kind::Lww | Kind::MultiValue | Kind::Custom(_))
     }
 }
 
@@ -220,6 +265,14 @@ fn kind(fields: &mut Fields<'_>) -> Option<Kind> {
         1 => Kind::MultiValue,
         2 => Kind::Counter,
         3 => Kind::Custom(fields.text()?.into()),
+        4 => Kind::GCounter,
+        5 => Kind::OrSet,
+        6 => Kind::RwSet,
+        7 => Kind::Max,
+        8 => Kind::Min,
+        9 => Kind::FlagEw,
+        10 => Kind::FlagDw,
+        11 => Kind::Map,
         _ => return None,
     })
 }
@@ -258,9 +311,7 @@ mod tests {
 
     fn heads() -> impl Strategy<Value = Head> {
         let kind = prop_oneof![
-            Just(Kind::Lww),
-            Just(Kind::MultiValue),
-            Just(Kind::Counter),
+            (0..Kind::BUILT_IN.len()).prop_map(|at| Kind::BUILT_IN[at].clone()),
             "[a-z]{0,9}".prop_map(|name| Kind::Custom(name.into())),
         ];
         let origin =

@@ -1,14 +1,14 @@
 //! Carries an entry's value from one kind to another.
 
 use super::{Held, Mint, Resolved, multi_value, native};
-use crate::Result;
-use crate::record::{Body, ExpiryOrigin, Kind, MAX_RAW_BYTES, Record};
+use crate::record::{Body, Compression, ExpiryOrigin, Kind, MAX_RAW_BYTES, Record};
 use crate::store::{Change, Op, Write};
+use crate::{ErrorKind, Result};
 
 /// The state of kind `to` that holds what `record` holds; `None` where the kind cannot hold it or is not built in.
 ///
-/// A register and a counter take the newest value, a counter only an integer of 64 bits; a multi-value register
-/// takes every value with its own stamp and writer. `mint` names the dots; its stamp is not used.
+/// A multi-value register takes every value with its own stamp and writer; every other kind takes the newest value as a
+/// put of it would be taken: a counter an integer, a set an array, a map an object. `mint` names the dots; its stamp is not used.
 ///
 /// # Errors
 /// `Corrupt` when the stored state does not decode.
@@ -21,11 +21,16 @@ pub fn convert(record: &Record, to: &Kind, mint: &Mint<'_>) -> Result<Option<Res
     match to {
         Kind::Lww => Body::of_value(&newest.value, mint.compression).map(|body| Some(Resolved::one(body))),
         Kind::MultiValue => beside_each_other(&held, mint).map(Some),
-        Kind::Counter => match (newest.value.as_integer(), native(to)) {
-            (Some(amount), Some(counter)) => counter.change(None, &Op::Add(amount), mint).map(Some),
-            _ => Ok(None),
-        },
         Kind::Custom(_) => Ok(None),
+        _ => {
+            let Some(resolver) = native(to) else { return Ok(None) };
+            let value = Op::Put(Body::of_value(&newest.value, Compression::NONE)?);
+            match resolver.change(None, &value, mint) {
+                Ok(resolved) => Ok(Some(resolved)),
+                Err(error) if error.kind() == ErrorKind::TypeMismatch => Ok(None),
+                Err(error) => Err(error),
+            }
+        }
     }
 }
 

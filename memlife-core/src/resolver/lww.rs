@@ -18,9 +18,9 @@ impl Resolver for LwwResolver {
     fn change(&self, _current: Option<&Body>, op: &Op, _mint: &Mint<'_>) -> Result<Resolved> {
         match op {
             Op::Put(body) | Op::PutAt(body, _) | Op::Assign(body) => Ok(Resolved::one(body.clone())),
-            Op::Add(_) => Err(Error::new(
+            Op::Add(_) | Op::Insert(_) | Op::Remove(_) | Op::Switch(_) | Op::Field { .. } => Err(Error::new(
                 ErrorKind::TypeMismatch,
-                "the key holds a plain value (lww) and counters only can be added to: put a value instead",
+                "the key holds a plain value (lww): put a value instead, or give the key a rule of another kind",
             )),
             Op::Delete => Ok(Resolved { body: None, alive: false, siblings: 0, dropped: 0 }),
         }

@@ -2,17 +2,23 @@
 
 pub(crate) mod convert;
 mod counter;
+mod extremes;
+mod flags;
+mod lattice;
 mod lww;
+mod map;
 mod multi_value;
+mod sets;
 
 pub use convert::{beside_each_other, convert};
-pub use counter::CounterResolver;
 pub use lww::LwwResolver;
 pub use multi_value::MultiValueResolver;
 
 use crate::record::{Body, Compression, Head, Kind};
 use crate::store::Op;
 use crate::{ReplicaId, Result, Stamp, Value};
+use lattice::LatticeResolver;
+use memlife_crdt::{Counter, FlagDw, FlagEw, GCounter, Map, Max, Min, OrSet, RwSet};
 use std::sync::Arc;
 
 /// The largest state that is changed or joined inside a store's atomic section, in bytes.
@@ -37,6 +43,18 @@ pub trait Resolver: Send + Sync {
 
     /// The least upper bound of two states of one key.
     fn join(&self, mine: Side<'_>, theirs: Side<'_>, how: Compression) -> Result<Resolved>;
+
+    /// The state with which this store may go on writing after it took over `current` from elsewhere; `None` where
+    /// that is the same.
+    ///
+    /// What a store wrote before it forgot an entry comes back in copies that may lack its last writes. Going on from
+    /// there would give two writes one name.
+    ///
+    /// # Errors
+    /// `Corrupt` when the state does not decode.
+    fn renew(&self, _current: &Body, _mint: &Mint<'_>) -> Result<Option<Body>> {
+        Ok(None)
+    }
 
     /// The values held, newest first; never empty for a living entry.
     fn read(&self, head: &Head, body: &Body, limit: usize) -> Result<Vec<Held>>;
@@ -104,7 +122,15 @@ pub fn native(kind: &Kind) -> Option<&'static dyn Resolver> {
     match kind {
         Kind::Lww => Some(&LwwResolver),
         Kind::MultiValue => Some(&MultiValueResolver),
-        Kind::Counter => Some(&CounterResolver),
+        Kind::Counter => Some(&LatticeResolver::<Counter>::NEW),
+        Kind::GCounter => Some(&LatticeResolver::<GCounter>::NEW),
+        Kind::OrSet => Some(&LatticeResolver::<OrSet>::NEW),
+        Kind::RwSet => Some(&LatticeResolver::<RwSet>::NEW),
+        Kind::Max => Some(&LatticeResolver::<Max>::NEW),
+        Kind::Min => Some(&LatticeResolver::<Min>::NEW),
+        Kind::FlagEw => Some(&LatticeResolver::<FlagEw>::NEW),
+        Kind::FlagDw => Some(&LatticeResolver::<FlagDw>::NEW),
+        Kind::Map => Some(&LatticeResolver::<Map>::NEW),
         Kind::Custom(_) => None,
     }
 }

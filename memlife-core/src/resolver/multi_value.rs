@@ -1,9 +1,10 @@
+use super::lattice::exhausted;
 use super::{Held, Mint, Resolved, Resolver, Side};
 use crate::record::{Body, Compression, Content, Head, Kind, MAX_RAW_BYTES, codec};
 use crate::store::Op;
 use crate::{Encoding, Error, ErrorKind, Result, Value};
 use bytes::Bytes;
-use memlife_crdt::{Contribution, Lattice, MultiValue, Overflow};
+use memlife_crdt::{Changed, Contribution, Lattice, MultiValue, Resettable};
 
 /// Concurrent values stand beside each other until somebody who has seen them resolves them.
 #[derive(Clone, Copy, Debug)]
@@ -21,21 +22,22 @@ impl Resolver for MultiValueResolver {
                 register.put(contribution(body, mint)?).map_err(exhausted)?;
             }
             Op::Assign(body) => register.assign(contribution(body, mint)?).map_err(exhausted)?,
-            Op::Add(_) => {
+            Op::Add(_) | Op::Insert(_) | Op::Remove(_) | Op::Switch(_) | Op::Field { .. } => {
                 return Err(Error::new(
                     ErrorKind::TypeMismatch,
-                    "the key holds values side by side (multi_value) and counters only can be added to",
+                    "the key holds values side by side (multi_value): put a value instead",
                 ));
             }
-            Op::Delete => register.clear(),
+            Op::Delete => drop(register.reset()),
         }
-        let dropped = register.cap(mint.max_siblings.max(1) as usize) as u32;
+        let (dropped, _) = register.cap(mint.max_siblings.max(1) as usize);
+        let dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
         Ok(Resolved { dropped, ..resolved(&register, mint.compression)? })
     }
 
     fn reset(&self, current: &Body, how: Compression) -> Result<Option<Body>> {
         let mut register = decode(current)?;
-        register.clear();
+        register.reset();
         encode(&register, how).map(Some)
     }
 
@@ -44,6 +46,12 @@ impl Resolver for MultiValueResolver {
         let other = theirs.body.map_or_else(|| Ok(MultiValue::default()), decode)?;
         let _ = register.join(&other);
         resolved(&register, how)
+    }
+
+    fn renew(&self, current: &Body, mint: &Mint<'_>) -> Result<Option<Body>> {
+        let mut register = decode(current)?;
+        let changed = register.renew(mint.replica, mint.seq);
+        (changed == Changed::Yes).then(|| encode(&register, mint.compression)).transpose()
     }
 
     fn read(&self, _head: &Head, body: &Body, limit: usize) -> Result<Vec<Held>> {
@@ -109,11 +117,6 @@ fn unpack(bytes: &Bytes) -> Result<Value> {
         _ => return Err(Error::new(ErrorKind::Corrupt, "a sibling is of an unknown encoding")),
     };
     Ok(Value { encoding, bytes: bytes.slice(1..) })
-}
-
-fn exhausted(overflow: Overflow) -> Error {
-    let message = "the key has taken as many writes as can be told apart: go on under another key";
-    Error::new(ErrorKind::Invalid, message).because(overflow)
 }
 
 fn decode(body: &Body) -> Result<MultiValue> {

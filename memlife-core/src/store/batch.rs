@@ -1,6 +1,7 @@
 use super::Durability;
 use crate::record::{Body, Compression, ExpiryOrigin, Kind, ReclaimClass, Record};
 use crate::{Key, Stamp, Timestamp, Ttl};
+use bytes::Bytes;
 use std::sync::Arc;
 
 use super::Cause;
@@ -71,6 +72,14 @@ pub enum Change {
     Op(Op),
     /// Merges a record from elsewhere: replication, or a write with a timestamp of its own.
     Join(Box<Record>),
+    /// The same where the states are too large to be merged in the atomic section: `record` has the state that the
+    /// engine merged from the record whose `seq` is `over`. Refused when another is there by now.
+    Merged {
+        /// The record from elsewhere, with the merged state.
+        record: Box<Record>,
+        /// The `seq` of the record that went into it.
+        over: u64,
+    },
     /// Puts a state that the engine computed from the version the guard names.
     Replace {
         /// The kind of the state.
@@ -101,8 +110,38 @@ pub enum Op {
     Assign(Body),
     /// Adds to a counter.
     Add(i64),
+    /// Inserts elements into a set; each is one JSON text in canonical form.
+    Insert(Vec<Bytes>),
+    /// Removes elements from a set.
+    Remove(Vec<Bytes>),
+    /// Sets a flag.
+    Switch(bool),
+    /// Changes one field of a map.
+    Field {
+        /// The field.
+        name: Arc<str>,
+        /// What is done to it.
+        op: FieldOp,
+    },
     /// Deletes what is visible.
     Delete,
+}
+
+/// A user's operation on one field of a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldOp {
+    /// Puts a JSON text as the field's plain value.
+    Put(Bytes),
+    /// Adds to a counter in the field.
+    Add(i64),
+    /// Inserts elements into a set in the field, in which insertions win.
+    Insert(Vec<Bytes>),
+    /// Removes elements from it.
+    Remove(Vec<Bytes>),
+    /// Sets a flag in the field, which is on when any concurrent write says so.
+    Switch(bool),
+    /// Removes the field, whatever it holds.
+    Clear,
 }
 
 /// How a touch changes the expiry.

@@ -7,7 +7,8 @@ mod query;
 mod verify;
 
 pub use batch::{
-    Anchor, Batch, Change, Expiry, Guard, Locator, Op, Outcome, Placement, Reply, Retouch, Token, Write,
+    Anchor, Batch, Change, Expiry, FieldOp, Guard, Locator, Op, Outcome, Placement, Reply, Retouch, Token,
+    Write,
 };
 pub use feed::{Cause, Changes, Cursor, CursorPart, Feed, FeedItem, FeedPage, Removal};
 pub use info::{Durability, Limits, StoreInfo, Warning};

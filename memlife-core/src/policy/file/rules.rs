@@ -86,15 +86,17 @@ impl RuleReader<'_> {
 
     fn conflict_strategy(&self, field: &Field<'_>) -> Result<Kind> {
         let name = field.text()?;
-        let built_in = [Kind::Lww, Kind::MultiValue, Kind::Counter];
-        if let Some(kind) = built_in.iter().find(|kind| kind.name() == name) {
+        // Two names of one kind.
+        let known = if name == "pn_counter" { Kind::Counter.name() } else { name };
+        if let Some(kind) = Kind::BUILT_IN.iter().find(|kind| kind.name() == known) {
             return Ok(kind.clone());
         }
         if let Some(custom) = self.custom_strategies.iter().find(|custom| ***custom == *name) {
             return Ok(Kind::Custom(custom.clone()));
         }
         let custom = self.custom_strategies.iter().map(|custom| &**custom);
-        let names: Vec<&str> = built_in.iter().map(Kind::name).chain(custom).collect();
+        let names: Vec<&str> =
+            Kind::BUILT_IN.iter().map(Kind::name).chain(["pn_counter"]).chain(custom).collect();
         Err(field.unknown_name(name, &names))
     }
 

@@ -1,0 +1,165 @@
+//! Elements with the dots of their writes: what both sets are made of.
+
+use crate::causal::Causal;
+use crate::{Changed, Dot, Lattice, Overflow, ReplicaId};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a write says of one element.
+pub(crate) trait Mark: Clone + Ord {
+    /// Which element.
+    fn element(&self) -> &Bytes;
+}
+
+impl Mark for Bytes {
+    fn element(&self) -> &Bytes {
+        self
+    }
+}
+
+/// Causal marks and an index of them by element, which the marks alone determine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Causal<M>", into = "Causal<M>")]
+#[serde(bound(serialize = "M: Mark + Serialize", deserialize = "M: Mark + Deserialize<'de>"))]
+pub(crate) struct Elements<M: Mark> {
+    marks: Causal<M>,
+    index: BTreeMap<Bytes, Dots>,
+}
+
+/// The dots of one element: most often one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Dots {
+    first: Dot,
+    rest: Vec<Dot>,
+}
+
+impl Dots {
+    fn iter(&self) -> impl Iterator<Item = Dot> {
+        std::iter::once(self.first).chain(self.rest.iter().copied())
+    }
+
+    /// Adds `dot`, in order.
+    fn insert(&mut self, dot: Dot) {
+        let mut all: Vec<Dot> = self.iter().filter(|own| *own != dot).collect();
+        all.insert(all.partition_point(|own| *own < dot), dot);
+        *self = Dots { first: all[0], rest: all.split_off(1) };
+    }
+
+    /// Without `dot`; `None` when nothing is left.
+    fn without(&self, dot: Dot) -> Option<Dots> {
+        let mut left = self.iter().filter(|own| *own != dot);
+        let first = left.next()?;
+        Some(Dots { first, rest: left.collect() })
+    }
+}
+
+impl<M: Mark> Default for Elements<M> {
+    fn default() -> Self {
+        Elements { marks: Causal::default(), index: BTreeMap::new() }
+    }
+}
+
+impl<M: Mark> Elements<M> {
+    /// Writes `mark` in place of all marks of its element, and returns the delta.
+    ///
+    /// # Errors
+    /// As [`Causal::write`].
+    pub(crate) fn write(&mut self, replica: ReplicaId, seq: u64, mark: M) -> Result<Self, Overflow> {
+        let observed = self.dots_of(mark.element());
+        let element = mark.element().clone();
+        let delta = self.marks.write(replica, seq, |_| mark, &observed)?;
+        if let Some((dot, _)) = delta.iter().next() {
+            self.index.insert(element, Dots { first: dot, rest: Vec::new() });
+        }
+        Ok(delta.into())
+    }
+
+    /// Removes all marks of `element`, and returns the delta.
+    pub(crate) fn remove(&mut self, element: &[u8]) -> Self {
+        let observed = self.dots_of(element);
+        self.index.remove(element);
+        self.marks.remove(&observed).into()
+    }
+
+    pub(crate) fn clear(&mut self) -> Self {
+        self.index.clear();
+        self.marks.clear().into()
+    }
+
+    pub(crate) fn renew(&mut self, replica: ReplicaId, seq: u64) -> Changed {
+        self.marks.renew(replica, seq)
+    }
+
+    /// Elements with marks and whether `holds` of every mark, in the order of the elements.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Bytes, impl Iterator<Item = &M>)> {
+        self.index.iter().map(|(element, dots)| (element, self.marks_of(dots)))
+    }
+
+    /// The marks of `element`.
+    pub(crate) fn get(&self, element: &[u8]) -> impl Iterator<Item = &M> {
+        self.index.get(element).into_iter().flat_map(|dots| self.marks_of(dots))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    fn marks_of(&self, dots: &Dots) -> impl Iterator<Item = &M> {
+        dots.iter().filter_map(|dot| self.marks.get(dot))
+    }
+
+    fn dots_of(&self, element: &[u8]) -> Vec<Dot> {
+        self.index.get(element).map_or_else(Vec::new, |dots| dots.iter().collect())
+    }
+
+    fn unlink(&mut self, dot: Dot) {
+        let Some(element) = self.marks.get(dot).map(|mark| mark.element().clone()) else { return };
+        match self.index.get(&element).map(|dots| dots.without(dot)) {
+            Some(Some(left)) => drop(self.index.insert(element, left)),
+            Some(None) => drop(self.index.remove(&element)),
+            None => {}
+        }
+    }
+}
+
+impl<M: Mark> From<Causal<M>> for Elements<M> {
+    fn from(marks: Causal<M>) -> Self {
+        let mut dots: Vec<(Bytes, Dot)> =
+            marks.iter().map(|(dot, mark)| (mark.element().clone(), dot)).collect();
+        dots.sort_unstable();
+        let index = dots
+            .chunk_by(|(one, _), (next, _)| one == next)
+            .map(|of_one| {
+                let rest = of_one[1..].iter().map(|(_, dot)| *dot).collect();
+                (of_one[0].0.clone(), Dots { first: of_one[0].1, rest })
+            })
+            .collect();
+        Elements { marks, index }
+    }
+}
+
+impl<M: Mark> From<Elements<M>> for Causal<M> {
+    fn from(elements: Elements<M>) -> Self {
+        elements.marks
+    }
+}
+
+impl<M: Mark> Lattice for Elements<M> {
+    fn join(&mut self, other: &Self) -> Changed {
+        let difference = self.marks.difference(&other.marks);
+        if difference.news.len() > self.index.len() / 4 {
+            let changed = self.marks.merge(&other.marks, difference);
+            *self = Elements::from(std::mem::take(&mut self.marks));
+            return changed;
+        }
+        difference.gone.iter().for_each(|dot| self.unlink(*dot));
+        for (dot, mark) in &difference.news {
+            self.unlink(*dot);
+            let fresh = Dots { first: *dot, rest: Vec::new() };
+            let entry = self.index.entry(mark.element().clone());
+            entry.and_modify(|dots| dots.insert(*dot)).or_insert(fresh);
+        }
+        self.marks.merge(&other.marks, difference)
+    }
+}
