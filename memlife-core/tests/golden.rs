@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails should say so at once")]
 
 use memlife_core::record::{Body, Codec, Compression, Content, ExpiryOrigin, Head, Kind, ReclaimClass};
-use memlife_core::resolver::{CounterResolver, Held, Mint, MultiValueResolver, Resolver, Side};
+use memlife_core::resolver::{Held, Mint, MultiValueResolver, Resolver, Side, native};
 use memlife_core::store::Op;
 use memlife_core::{Encoding, Hlc, Key, ReplicaId, Stamp, Timestamp, Ttl, Value};
 use memlife_crdt::Life;
@@ -189,19 +189,19 @@ fn read(resolver: &dyn Resolver, body: &Body) -> Vec<Held> {
 #[test]
 fn a_counter_state() {
     let add = |current, amount, seq, replica| {
-        changed(&CounterResolver, current, &Op::Add(amount), &mint(seq, replica, None))
+        changed(native(&Kind::Counter).unwrap(), current, &Op::Add(amount), &mint(seq, replica, None))
     };
     let first = add(None, 1_000, 3, HERE);
     let there = add(Some(&first), -70_000, 2, THERE);
-    let reset = changed(&CounterResolver, Some(&first), &Op::Delete, &mint(4, HERE, None));
+    let reset = changed(native(&Kind::Counter).unwrap(), Some(&first), &Op::Delete, &mint(4, HERE, None));
     let here = add(Some(&reset), i64::MAX, 5, HERE);
-    let state = joined(&CounterResolver, &here, &there);
+    let state = joined(native(&Kind::Counter).unwrap(), &here, &there);
 
     let stored = Body::from_stored(rewritten("state-counter", state.as_bytes()).into()).unwrap();
     assert_eq!(stored.content(), Content::State);
     let value = i128::from(i64::MAX) - 70_000;
-    assert_eq!(read(&CounterResolver, &stored)[0].value, Value::json_text(value.to_string()).unwrap());
-    assert_eq!(joined(&CounterResolver, &stored, &there), state);
+    assert_eq!(read(native(&Kind::Counter).unwrap(), &stored)[0].value, Value::json_text(value.to_string()).unwrap());
+    assert_eq!(joined(native(&Kind::Counter).unwrap(), &stored, &there), state);
 }
 
 /// Three values of two replicas side by side, one of them by a named writer and one plain bytes, and one replaced.
@@ -237,7 +237,7 @@ fn states_of_deleted_entries() {
     let add = mint(3, HERE, None);
     let one = Op::Put(Body::of_value(&Value::json_text("1").unwrap(), Compression::NONE).unwrap());
     let resolvers: [(&str, &dyn Resolver); 2] =
-        [("state-counter-deleted", &CounterResolver), ("state-multi-value-deleted", &MultiValueResolver)];
+        [("state-counter-deleted", native(&Kind::Counter).unwrap()), ("state-multi-value-deleted", &MultiValueResolver)];
     for (name, resolver) in resolvers {
         let full = changed(resolver, None, &one, &add);
         let deleted = changed(resolver, Some(&full), &Op::Delete, &mint(4, HERE, None));

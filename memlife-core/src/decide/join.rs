@@ -21,7 +21,8 @@ impl Case<'_> {
             let Some(resolver) = resolver::native(&mine.head.kind).filter(|_| is_small(mine, theirs)) else {
                 return Ok(idle(Outcome::NotNative { current: Some(Box::new(mine.clone())) }));
             };
-            let resolved = resolver.join(side(mine), side(theirs), self.write.placement.compression)?;
+            let resolved =
+                resolver.join(Side::of(mine), Side::of(theirs), self.write.placement.compression)?;
             joined(mine, theirs, resolved)
         };
         self.put_joined(mine, record, context)
@@ -133,10 +134,6 @@ fn joined(mine: &Record, theirs: &Record, resolved: Resolved) -> Record {
         head.origin = theirs.head.origin;
     }
     record
-}
-
-fn side(record: &Record) -> Side<'_> {
-    Side { head: &record.head, body: record.body.as_ref() }
 }
 
 /// States above the limit are not joined under a store's lock.

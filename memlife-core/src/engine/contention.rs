@@ -80,10 +80,8 @@ impl Memory {
         let Some(mine) = current.filter(|mine| mine.head.kind == theirs.head.kind) else {
             return Ok(write.clone());
         };
-        let side =
-            |record: &'_ Record| -> Side<'_> { Side { head: &record.head, body: record.body.as_ref() } };
         let resolver = self.inner.resolver(&mine.head.kind, &write.key)?;
-        let resolved = resolver.join(side(mine), side(theirs), write.placement.compression)?;
+        let resolved = resolver.join(Side::of(mine), Side::of(theirs), write.placement.compression)?;
         let mut record = Record { body: resolved.body, ..theirs.clone() };
         (record.head.alive, record.head.siblings) = (resolved.alive, resolved.siblings);
         Ok(Write {

@@ -14,7 +14,7 @@ pub use convert::{beside_each_other, convert};
 pub use lww::LwwResolver;
 pub use multi_value::MultiValueResolver;
 
-use crate::record::{Body, Compression, Head, Kind};
+use crate::record::{Body, Compression, Head, Kind, Record};
 use crate::store::Op;
 use crate::{ReplicaId, Result, Stamp, Value};
 use lattice::LatticeResolver;
@@ -104,6 +104,13 @@ pub struct Side<'a> {
     pub head: &'a Head,
     /// Its state.
     pub body: Option<&'a Body>,
+}
+
+impl<'a> Side<'a> {
+    /// The side that `record` is.
+    pub fn of(record: &'a Record) -> Self {
+        Side { head: &record.head, body: record.body.as_ref() }
+    }
 }
 
 /// One value that an entry holds.

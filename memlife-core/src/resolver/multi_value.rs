@@ -21,7 +21,7 @@ impl Resolver for MultiValueResolver {
             Op::Put(body) | Op::PutAt(body, _) => {
                 register.put(contribution(body, mint)?).map_err(exhausted)?;
             }
-            Op::Assign(body) => register.assign(contribution(body, mint)?).map_err(exhausted)?,
+            Op::Assign(body) => drop(register.assign(contribution(body, mint)?).map_err(exhausted)?),
             Op::Add(_) | Op::Insert(_) | Op::Remove(_) | Op::Switch(_) | Op::Field { .. } => {
                 return Err(Error::new(
                     ErrorKind::TypeMismatch,

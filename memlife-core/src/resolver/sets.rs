@@ -6,7 +6,7 @@ use crate::record::Kind;
 use crate::store::Op;
 use crate::{Result, Value};
 use bytes::Bytes;
-use memlife_crdt::{OrSet, Resettable, RwSet};
+use memlife_crdt::{OrSet, RwSet};
 use std::collections::BTreeSet;
 
 /// What both sets can do.
@@ -88,5 +88,5 @@ fn elements_of<S: Shape>(value: &Value) -> Result<BTreeSet<Bytes>> {
 /// Elements as a JSON array, in the order of their bytes.
 pub(super) fn shown<'a>(elements: impl Iterator<Item = &'a Bytes>) -> serde_json::Value {
     // Who wrote an element made sure that it is JSON; bytes that are not were never an element.
-    elements.filter_map(|element| serde_json::from_slice(element).ok()).collect()
+    elements.filter_map(|element| serde_json::from_slice::<serde_json::Value>(element).ok()).collect()
 }
