@@ -27,7 +27,7 @@ impl Lengths {
 }
 
 /// Pages from which commits wait for the checkpoint that is under way, since the disk is slower than they are.
-const MOST_PAGES: u32 = 16_000;
+const MOST_PAGES: u32 = 8_000;
 
 /// Folds the write-ahead log into the file on a thread of its own, so that commits do not wait for its syncs.
 ///
