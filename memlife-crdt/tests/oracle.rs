@@ -9,8 +9,8 @@ mod simulation;
 use bytes::Bytes;
 use cases::config;
 use memlife_crdt::{
-    CausalContext, Changed, Counter, Dot, Hlc, Lattice, Life, MultiValue, Register, ReplicaId, Stamp,
-    Timestamp,
+    CausalContext, Changed, Counter, Dot, Hlc, Lattice, Life, MultiValue, Register, ReplicaId, Resettable,
+    Stamp, Timestamp,
 };
 use proptest::prelude::*;
 use simulation::{
@@ -52,7 +52,7 @@ type CounterRun = (Counter, Seen<i64>);
 
 fn count((counter, seen): &mut CounterRun, turn: Turn, op: &CounterOp) {
     let before = counter.clone();
-    if !change_counter(counter, turn, op) {
+    if change_counter(counter, turn, op).is_none() {
         assert_eq!(*counter, before, "a refused change changed something");
         return;
     }
@@ -75,7 +75,7 @@ struct Written {
 type MultiValueRun = (MultiValue, Seen<Written>);
 
 fn write((register, seen): &mut MultiValueRun, turn: Turn, op: &MultiValueOp) {
-    change_multi_value(register, turn, op);
+    change_multi_value(register, turn, op).unwrap();
     let add = |seen: &mut Seen<Written>, writer: &Option<String>, value: &Bytes| {
         let written = Written {
             replica: turn.replica,
@@ -94,7 +94,7 @@ fn write((register, seen): &mut MultiValueRun, turn: Turn, op: &MultiValueOp) {
             seen.remove_where(|_| true);
             add(seen, &None, value);
         }
-        MultiValueOp::Clear => seen.remove_where(|_| true),
+        MultiValueOp::Reset => seen.remove_where(|_| true),
         MultiValueOp::Cap(most) => {
             let mut stamps: Vec<Stamp> = seen.live().map(|(_, written)| written.stamp).collect();
             stamps.sort();
