@@ -157,26 +157,28 @@ macro_rules! laws {
             #![proptest_config(config())]
 
             #[test]
-            fn join_is_associative(states in $states, picks in any::<[[usize; 3]; 4]>()) {
+            fn join_is_associative(states in $states, picks in any::<[[usize; 3]; 2]>()) {
                 for [a, b, c] in picks {
                     is_associative(pick(&states, a), pick(&states, b), pick(&states, c))?;
                 }
             }
 
             #[test]
-            fn join_is_commutative(states in $states, picks in any::<[[usize; 2]; 4]>()) {
+            fn join_is_commutative(states in $states, picks in any::<[[usize; 2]; 2]>()) {
                 for [a, b] in picks {
                     is_commutative(pick(&states, a), pick(&states, b))?;
                 }
             }
 
             #[test]
-            fn join_is_idempotent(states in $states) {
-                states.iter().try_for_each(is_idempotent)?;
+            fn join_is_idempotent(states in $states, picks in any::<[usize; 2]>()) {
+                for a in picks {
+                    is_idempotent(pick(&states, a))?;
+                }
             }
 
             #[test]
-            fn join_tells_whether_it_inflated(states in $states, picks in any::<[[usize; 2]; 4]>()) {
+            fn join_tells_whether_it_inflated(states in $states, picks in any::<[[usize; 2]; 2]>()) {
                 for [a, b] in picks {
                     inflates(pick(&states, a), pick(&states, b))?;
                 }
@@ -191,15 +193,17 @@ macro_rules! laws {
             }
 
             #[test]
-            fn equal_states_are_equal_bytes(states in $states, picks in any::<[[usize; 2]; 4]>()) {
+            fn equal_states_are_equal_bytes(states in $states, picks in any::<[[usize; 2]; 2]>()) {
                 for [a, b] in picks {
                     is_equal_as_its_bytes_are(pick(&states, a), pick(&states, b))?;
                 }
             }
 
             #[test]
-            fn every_state_is_read_back(states in $states) {
-                states.iter().try_for_each(is_read_back)?;
+            fn every_state_is_read_back(states in $states, picks in any::<[usize; 2]>()) {
+                for a in picks {
+                    is_read_back(pick(&states, a))?;
+                }
             }
         }
     };
@@ -212,7 +216,7 @@ macro_rules! delta_laws {
             use super::*;
 
             fn records() -> impl Strategy<Value = Record<$state>> {
-                history($op).prop_map(|steps| record(&steps, $change))
+                history($op, 9).prop_map(|steps| record(&steps, $change))
             }
 
             /// States and deltas, which are states, too.
@@ -278,7 +282,6 @@ delta_laws!(flag_dw, FlagDw, flag_op(), change_flag_dw);
 delta_laws!(map, Map, map_op(), change_map);
 
 entry_laws!(entry_of_lww, Lww, value(), |lww, turn, value| change_lww(lww, turn, &Some(value.clone())), bury);
-entry_laws!(entry_of_multi_value, MultiValue, multi_value_op(), change_multi_value, reset);
 entry_laws!(entry_of_counter, Counter, counter_op(), change_counter, reset);
 entry_laws!(entry_of_or_set, OrSet, set_op(), change_or_set, reset);
 entry_laws!(entry_of_map, Map, map_op(), change_map, reset);

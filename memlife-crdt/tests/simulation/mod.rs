@@ -31,13 +31,15 @@ pub struct Turn {
     pub stamp: Stamp,
 }
 
+/// Histories of up to `most` steps.
 pub fn history<Op: Clone + std::fmt::Debug>(
     op: impl Strategy<Value = Op>,
+    most: usize,
 ) -> impl Strategy<Value = Vec<Step<Op>>> {
     let change =
         (0..REPLICAS, 0..50_u64, op).prop_map(|(replica, wall_ms, op)| Step::Change { replica, wall_ms, op });
     let deliver = (0..REPLICAS, any::<usize>()).prop_map(|(to, state)| Step::Deliver { to, state });
-    vec(prop_oneof![3 => change, 2 => deliver], 1..40)
+    vec(prop_oneof![3 => change, 2 => deliver], 1..=most)
 }
 
 /// Plays `steps` and returns the state of the replica concerned after each of them.
