@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cases::config;
 use memlife_crdt::{
     CausalContext, Changed, Contribution, Counter, Hlc, Lattice, Life, MultiValue, Register, ReplicaId,
-    Stamp, Timestamp,
+    Resettable, Stamp, Timestamp,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
