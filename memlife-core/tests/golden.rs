@@ -200,7 +200,10 @@ fn a_counter_state() {
     let stored = Body::from_stored(rewritten("state-counter", state.as_bytes()).into()).unwrap();
     assert_eq!(stored.content(), Content::State);
     let value = i128::from(i64::MAX) - 70_000;
-    assert_eq!(read(native(&Kind::Counter).unwrap(), &stored)[0].value, Value::json_text(value.to_string()).unwrap());
+    assert_eq!(
+        read(native(&Kind::Counter).unwrap(), &stored)[0].value,
+        Value::json_text(value.to_string()).unwrap()
+    );
     assert_eq!(joined(native(&Kind::Counter).unwrap(), &stored, &there), state);
 }
 
@@ -236,8 +239,10 @@ fn a_multi_value_state() {
 fn states_of_deleted_entries() {
     let add = mint(3, HERE, None);
     let one = Op::Put(Body::of_value(&Value::json_text("1").unwrap(), Compression::NONE).unwrap());
-    let resolvers: [(&str, &dyn Resolver); 2] =
-        [("state-counter-deleted", native(&Kind::Counter).unwrap()), ("state-multi-value-deleted", &MultiValueResolver)];
+    let resolvers: [(&str, &dyn Resolver); 2] = [
+        ("state-counter-deleted", native(&Kind::Counter).unwrap()),
+        ("state-multi-value-deleted", &MultiValueResolver),
+    ];
     for (name, resolver) in resolvers {
         let full = changed(resolver, None, &one, &add);
         let deleted = changed(resolver, Some(&full), &Op::Delete, &mint(4, HERE, None));
