@@ -8,6 +8,12 @@
 //! | [`Register`] | the newest value | the older of two concurrent writes may go | 20 |
 //! | [`MultiValue`] | every value no later write has seen | no concurrent write may be lost | 35 per value, 20 per replica |
 //! | [`Counter`] | a sum | many count at once, and a reset must be exact | 20 per replica |
+//! | [`GCounter`] | a sum | the same, and going down would be a mistake | 20 per replica |
+//! | [`OrSet`] | a set | concurrent insertions are to win over removals | 4 to 8 per element, 20 per replica |
+//! | [`RwSet`] | a set | concurrent removals are to win | 5 to 9 per element ever written, 20 per replica |
+//! | [`Max`], [`Min`] | a number | only the greatest, or the least, matters | 10, 20 per replica |
+//! | [`FlagEw`], [`FlagDw`] | true or false | concurrent writes are to turn it on, or off | 5, 20 per replica |
+//! | [`Map`] | fields | several fill in one object | 25 per plain field, 20 per replica |
 //! | [`Life`] | an expiry | an entry may expire and be renewed | 30 |
 //! | [`CausalContext`] | the set of writes seen | you build a state of your own | 20 per replica |
 //!
