@@ -1,7 +1,6 @@
 use crate::{Changed, Lattice, ReplicaId, Resettable, pairs};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// What one replica contributed to a counter, and how much of it a reset has seen.
@@ -30,10 +29,14 @@ impl Row {
             && self.writes_base <= self.writes
     }
 
-    /// What it contributes to the value.
-    fn value(&self) -> i128 {
-        let net = |total: u64, base: u64| i128::from(total) - i128::from(base);
-        net(self.added, self.added_base) - net(self.subtracted, self.subtracted_base)
+    /// What was added and not reset.
+    fn added(&self) -> u64 {
+        self.added.saturating_sub(self.added_base)
+    }
+
+    /// What was subtracted and not reset.
+    fn subtracted(&self) -> u64 {
+        self.subtracted.saturating_sub(self.subtracted_base)
     }
 
     /// The row after one more write; `None` when a total cannot hold it.
@@ -102,8 +105,8 @@ enum Amount {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Encoded")]
 pub struct Counter {
-    #[serde(serialize_with = "pairs::serialize")]
-    rows: BTreeMap<ReplicaId, Row>,
+    /// In the order of the replicas: reading them one after the other is what counters are for.
+    rows: Vec<(ReplicaId, Row)>,
 }
 
 /// A count of this replica would pass 2^64 - 1.
@@ -134,41 +137,64 @@ impl Counter {
 
     fn write(&mut self, replica: ReplicaId, seq: u64, amount: Amount) -> Result<Counter, Overflow> {
         let fresh = Row { generation: seq, ..Row::default() };
-        let row = *self.rows.get(&replica).unwrap_or(&fresh);
+        let place = self.place(replica);
+        let row = place.map_or(fresh, |at| self.rows[at].1);
         let grown = match row.plus(amount) {
             // A row whose every write was reset counts for nothing: a new presence may start from zero.
             None if !row.is_live() && seq > row.generation => fresh.plus(amount),
             grown => grown,
         };
         let grown = grown.ok_or(Overflow)?;
-        self.rows.insert(replica, grown);
-        Ok(Counter { rows: BTreeMap::from([(replica, grown)]) })
+        match place {
+            Ok(at) => self.rows[at].1 = grown,
+            Err(at) => self.rows.insert(at, (replica, grown)),
+        }
+        Ok(Counter { rows: vec![(replica, grown)] })
+    }
+
+    /// Where the row of `replica` is, or would be.
+    fn place(&self, replica: ReplicaId) -> Result<usize, usize> {
+        self.rows.binary_search_by_key(&replica, |(replica, _)| *replica)
     }
 
     /// Whether anything was ever subtracted.
     pub(crate) fn has_subtracted(&self) -> bool {
-        self.rows.values().any(|row| row.subtracted > 0)
+        self.rows.iter().any(|(_, row)| row.subtracted > 0)
     }
 
     /// The sum of what was added and not reset.
     pub fn value(&self) -> i128 {
-        self.rows.values().map(Row::value).sum()
+        let sum =
+            |part: fn(&Row) -> u64| self.rows.iter().map(|(_, row)| u128::from(part(row))).sum::<u128>();
+        // Fewer rows fit into memory than would overflow.
+        sum(Row::added).cast_signed() - sum(Row::subtracted).cast_signed()
     }
 }
 
 impl Lattice for Counter {
     fn join(&mut self, other: &Self) -> Changed {
         let mut changed = Changed::No;
-        for (&replica, theirs) in &other.rows {
-            let mine = self.rows.entry(replica).or_insert_with(|| {
-                changed = Changed::Yes;
-                *theirs
-            });
-            let joined = mine.joined(*theirs);
-            changed = changed.or(Changed::when(joined != *mine));
-            *mine = joined;
+        let mut news = Vec::new();
+        let mut at = 0;
+        for &(replica, theirs) in &other.rows {
+            // Both are in order: what is passed over here has a lesser replica than all that follow there.
+            at += self.rows[at..].iter().take_while(|(mine, _)| *mine < replica).count();
+            match self.rows.get_mut(at).filter(|(mine, _)| *mine == replica) {
+                Some((_, mine)) => {
+                    let joined = mine.joined(theirs);
+                    changed = changed.or(Changed::when(joined != *mine));
+                    *mine = joined;
+                }
+                None => news.push((replica, theirs)),
+            }
         }
-        changed
+        if news.is_empty() {
+            return changed;
+        }
+        self.rows.append(&mut news);
+        // Two sorted runs: the sort is one merge.
+        self.rows.sort_by_key(|(replica, _)| *replica);
+        Changed::Yes
     }
 }
 
@@ -177,22 +203,22 @@ impl Resettable for Counter {
     fn reset(&mut self) -> Counter {
         let is_open = |row: &Row| *row != row.reset();
         let open = self.rows.iter_mut().filter(|(_, row)| is_open(row));
-        let rows = open.map(|(&replica, row)| {
+        let rows = open.map(|(replica, row)| {
             *row = row.reset();
-            (replica, *row)
+            (*replica, *row)
         });
         Counter { rows: rows.collect() }
     }
 
     /// Whether any write is not reset: a counter that was written and stands at 0 lives.
     fn is_live(&self) -> bool {
-        self.rows.values().any(Row::is_live)
+        self.rows.iter().any(|(_, row)| row.is_live())
     }
 
     /// The new row takes along what the old one held.
     fn renew(&mut self, replica: ReplicaId, seq: u64) -> Changed {
-        match self.rows.get_mut(&replica) {
-            Some(row) if row.generation < seq => {
+        match self.place(replica).map(|at| &mut self.rows[at].1) {
+            Ok(row) if row.generation < seq => {
                 row.generation = seq;
                 Changed::Yes
             }
@@ -218,6 +244,6 @@ impl TryFrom<Encoded> for Counter {
         if !encoded.rows.iter().all(|(_, row)| row.is_sound()) {
             return Err("a counter was reset by more than it held");
         }
-        Ok(Counter { rows: encoded.rows.into_iter().collect() })
+        Ok(Counter { rows: encoded.rows })
     }
 }
