@@ -216,7 +216,7 @@ macro_rules! delta_laws {
             use super::*;
 
             fn records() -> impl Strategy<Value = Record<$state>> {
-                history($op, 9).prop_map(|steps| record(&steps, $change))
+                history($op, 24).prop_map(|steps| record(&steps, $change))
             }
 
             /// States and deltas, which are states, too.

@@ -113,7 +113,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_counter_is_the_sum_that_no_visible_reset_has_seen(steps in history(counter_op(), 20)) {
+    fn a_counter_is_the_sum_that_no_visible_reset_has_seen(steps in history(counter_op(), 39)) {
         let runs = play::<CounterRun, _>(&steps, count, |mine, theirs| {
             let _ = mine.0.join(&theirs.0);
             mine.1.join(&theirs.1);
@@ -127,7 +127,7 @@ proptest! {
 
     #[test]
     fn a_value_survives_exactly_if_no_visible_write_has_seen_and_removed_it(
-        steps in history(multi_value_op(), 20),
+        steps in history(multi_value_op(), 39),
     ) {
         let runs = play::<MultiValueRun, _>(&steps, write, |mine, theirs| {
             let _ = mine.0.join(&theirs.0);
@@ -148,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn a_context_is_the_set_of_dots_seen(steps in history(context_op(), 20)) {
+    fn a_context_is_the_set_of_dots_seen(steps in history(context_op(), 39)) {
         type Run = (CausalContext, BTreeSet<Dot>);
         let runs = play::<Run, _>(
             &steps,
@@ -471,7 +471,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn an_or_set_holds_what_an_insertion_put_in_that_nothing_took_back(steps in history(set_op(), 20)) {
+    fn an_or_set_holds_what_an_insertion_put_in_that_nothing_took_back(steps in history(set_op(), 39)) {
         follows(&steps, change_or_set, always, |set, standing| {
             let expected = any_in(ops(standing));
             for element in ["", "a", "b"] {
@@ -484,7 +484,7 @@ proptest! {
     }
 
     #[test]
-    fn an_rw_set_holds_what_is_written_and_only_inserted(steps in history(set_op(), 20)) {
+    fn an_rw_set_holds_what_is_written_and_only_inserted(steps in history(set_op(), 39)) {
         follows(&steps, change_rw_set, always, |set, standing| {
             let (expected, is_live) = all_in(ops(standing));
             for element in ["", "a", "b"] {
@@ -497,7 +497,7 @@ proptest! {
     }
 
     #[test]
-    fn an_enable_wins_flag_is_on_if_any_standing_write_enables(steps in history(flag_op(), 20)) {
+    fn an_enable_wins_flag_is_on_if_any_standing_write_enables(steps in history(flag_op(), 39)) {
         follows(&steps, change_flag_ew, always, |flag, standing| {
             let positions = positions(ops(standing));
             prop_assert_eq!(flag.is_on(), positions.contains(&true));
@@ -507,7 +507,7 @@ proptest! {
     }
 
     #[test]
-    fn a_disable_wins_flag_is_on_if_all_standing_writes_enable(steps in history(flag_op(), 20)) {
+    fn a_disable_wins_flag_is_on_if_all_standing_writes_enable(steps in history(flag_op(), 39)) {
         follows(&steps, change_flag_dw, always, |flag, standing| {
             let positions = positions(ops(standing));
             prop_assert_eq!(flag.is_on(), !positions.is_empty() && !positions.contains(&false));
@@ -517,7 +517,7 @@ proptest! {
     }
 
     #[test]
-    fn a_max_is_the_greatest_standing_offer(steps in history(extreme_op(), 20)) {
+    fn a_max_is_the_greatest_standing_offer(steps in history(extreme_op(), 39)) {
         let counts = |op: &ExtremeOp, standing: &[&ExtremeOp]| {
             beats(op, standing.iter().copied(), |new, old| new > old)
         };
@@ -529,7 +529,7 @@ proptest! {
     }
 
     #[test]
-    fn a_min_is_the_least_standing_offer(steps in history(extreme_op(), 20)) {
+    fn a_min_is_the_least_standing_offer(steps in history(extreme_op(), 39)) {
         let counts = |op: &ExtremeOp, standing: &[&ExtremeOp]| {
             beats(op, standing.iter().copied(), |new, old| new < old)
         };
@@ -541,7 +541,7 @@ proptest! {
     }
 
     #[test]
-    fn a_growing_counter_is_the_sum_that_no_visible_reset_has_seen(steps in history(g_counter_op(), 20)) {
+    fn a_growing_counter_is_the_sum_that_no_visible_reset_has_seen(steps in history(g_counter_op(), 39)) {
         follows(&steps, change_g_counter, always, |counter, standing| {
             let sum = growth(ops(standing));
             prop_assert_eq!(counter.value(), sum.unwrap_or(0));
@@ -551,7 +551,7 @@ proptest! {
     }
 
     #[test]
-    fn a_map_shows_in_each_field_what_stands_there(steps in history(map_op(), 20)) {
+    fn a_map_shows_in_each_field_what_stands_there(steps in history(map_op(), 39)) {
         follows(&steps, change_map, counts_in_map, |map, standing| {
             ["", "a", "b"].iter().try_for_each(|name| shows_field(map, name, standing))?;
             prop_assert_eq!(map.is_live(), map.iter().next().is_some());
