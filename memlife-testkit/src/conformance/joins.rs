@@ -1,6 +1,6 @@
 //! Records from elsewhere: merged, never lost, and quiet when they bring nothing.
 
-use crate::draft::{add, delete, join, put, touch, ttl};
+use crate::draft::{add, delete, erase, join, put, touch, ttl};
 use crate::{START, Session, Subject};
 use memlife_core::record::{ReclaimClass, Record};
 use memlife_core::resolver::MAX_NATIVE_STATE_BYTES;
@@ -188,4 +188,34 @@ pub async fn equal_stamps_end_alike(subject: &dyn Subject) {
     mirror.apply(join(&other)).await;
     let _ = mirror.try_write(join(&one)).await.unwrap();
     assert_eq!(s.values("a").await, mirror.values("a").await);
+}
+
+/// What comes late counts by the life of both: its own end is past, and the entry was renewed here since.
+pub async fn a_late_record_joins_an_entry_that_was_renewed(subject: &dyn Subject) {
+    let (s, there) = (Session::open(subject).await, elsewhere());
+    s.apply(add("n", 1).rule_ttl_ms(1_000)).await;
+    there.apply(join(&s.record("n").await.unwrap())).await;
+    there.apply(add("n", 2).rule_ttl_ms(1_000)).await;
+    s.apply(touch("n", Retouch::Refresh(ttl(9_000)))).await;
+    s.pass(3_000);
+    s.apply(join(&from_elsewhere(&there, "n").await)).await;
+    assert_eq!(s.values("n").await, ["3"]);
+}
+
+/// A store that forgot an entry and takes back a copy from before its own last write gives that write's name to no
+/// other: both are there in the end.
+pub async fn a_store_that_takes_back_an_old_copy_loses_no_later_write(subject: &dyn Subject) {
+    let (s, there) = (Session::open(subject).await, elsewhere());
+    s.apply(put("m", "1").multi_value()).await;
+    let old = s.record("m").await.unwrap();
+    s.apply(put("m", "2").multi_value()).await;
+    there.apply(join(&s.record("m").await.unwrap())).await;
+    s.apply(erase("m", Cause::Purged)).await;
+    s.apply(join(&old).multi_value()).await;
+    s.pass(1);
+    s.apply(put("m", "3").multi_value()).await;
+    there.apply(join(&s.record("m").await.unwrap())).await;
+    assert_eq!(there.values("m").await, ["3", "2", "1"]);
+    s.apply(join(&from_elsewhere(&there, "m").await).multi_value()).await;
+    assert_eq!(s.values("m").await, ["3", "2", "1"]);
 }

@@ -145,6 +145,8 @@ macro_rules! with_behaviours {
                 what_is_over_does_not_arrive
                 a_renewal_from_elsewhere_keeps_the_version
                 equal_stamps_end_alike
+                a_late_record_joins_an_entry_that_was_renewed
+                a_store_that_takes_back_an_old_copy_loses_no_later_write
             }
             keys (Nothing) {
                 the_longest_keys_work
