@@ -137,6 +137,19 @@ mod tests {
     }
 
     #[test]
+    fn readings_of_one_millisecond_are_told_apart() {
+        // In our time, where a packed reading has more bits than a double.
+        let wall = Timestamp::from_ms(1_790_000_000_000);
+        let mut clock = Hlc::default();
+        let mut last = clock.tick(wall);
+        for _ in 0..100 {
+            let next = clock.tick(wall);
+            assert!(next > last && next != last, "{next:?} after {last:?}");
+            last = next;
+        }
+    }
+
+    #[test]
     fn counter_overflow_borrows_a_millisecond() {
         let mut clock = Hlc { at: Timestamp::from_ms(7), counter: u16::MAX };
         assert_eq!(clock.tick(Timestamp::EPOCH), Hlc::new(Timestamp::from_ms(8)));

@@ -264,6 +264,7 @@ async fn refresh_and_delete(subject: &dyn Subject, family: Family) {
     let two = Two::sharing(subject, family).await;
     two.pass("30m");
     two.delete(&two.here).await;
+    two.pass("1s");
     two.refresh(&two.there).await;
     assert_eq!(two.outcome().await, (values([]), None));
 }
