@@ -48,6 +48,13 @@ impl Comparisons {
         Ok(())
     }
 
+    /// `count` short operations of each side, as the time of one; the ratio is how many times as fast we are.
+    pub fn each(&mut self, what: &str, count: usize, duel: &Duel, target: Option<Target>) -> Result<()> {
+        let (ours, peer) = (Figure::each(count, &duel.ours)?, Figure::each(count, &duel.peer)?);
+        self.ratio(what, ours, peer, duel.speed()?, target);
+        Ok(())
+    }
+
     /// One long operation of each side; the ratio is how many times as long we take.
     pub fn time(&mut self, what: &str, duel: &Duel, target: Option<Target>) -> Result<()> {
         let (ours, peer) = (Figure::time(&duel.ours)?, Figure::time(&duel.peer)?);

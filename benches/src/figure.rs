@@ -10,6 +10,10 @@ pub enum Unit {
     Milliseconds,
     /// Mebibytes.
     Mebibytes,
+    /// Nanoseconds.
+    Nanoseconds,
+    /// Bytes.
+    Bytes,
 }
 
 /// What was measured of one side.
@@ -34,6 +38,17 @@ impl Figure {
         Ok(Figure { spread, unit: Unit::Milliseconds })
     }
 
+    /// Each of `count` operations that took `seconds` together, round by round.
+    pub fn each(count: usize, seconds: &[f64]) -> Result<Self> {
+        let spread = Spread::map(seconds, |seconds| seconds * 1e9 / count as f64)?;
+        Ok(Figure { spread, unit: Unit::Nanoseconds })
+    }
+
+    /// Something small, of this many bytes.
+    pub fn size(bytes: f64) -> Result<Self> {
+        Ok(Figure { spread: Spread::of(vec![bytes])?, unit: Unit::Bytes })
+    }
+
     /// Something of this many bytes.
     pub fn bytes(bytes: f64) -> Result<Self> {
         Ok(Figure { spread: Spread::of(vec![bytes / 1_048_576.0])?, unit: Unit::Mebibytes })
@@ -51,6 +66,8 @@ pub fn show(value: f64, unit: Unit) -> String {
         Unit::PerSecond => format!("{}/s", grouped(value.round().max(0.0) as u64)),
         Unit::Milliseconds => format!("{} ms", rounded(value)),
         Unit::Mebibytes => format!("{} MiB", rounded(value)),
+        Unit::Nanoseconds => format!("{} ns", rounded(value)),
+        Unit::Bytes => format!("{} bytes", rounded(value)),
     }
 }
 

@@ -5,6 +5,7 @@ mod command;
 mod counts;
 mod get;
 mod growth;
+mod lattices;
 mod million;
 mod peers;
 mod put;
@@ -22,6 +23,8 @@ use clap::ValueEnum;
 pub enum Topic {
     /// Commits, pages and calls, counted
     Counts,
+    /// The states that merge, beside other crates of them
+    Lattices,
     /// Reads by key beside plain SQL
     Get,
     /// Writes beside plain SQL
@@ -42,8 +45,9 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic, in the order of the results.
-    pub const ALL: [Topic; 9] = [
+    pub const ALL: [Topic; 10] = [
         Topic::Counts,
+        Topic::Lattices,
         Topic::Get,
         Topic::Put,
         Topic::Sweep,
@@ -63,6 +67,7 @@ impl Topic {
     pub async fn measure(self, stage: &Stage, args: &Args) -> Result<Vec<Section>> {
         match self {
             Topic::Counts => Ok(vec![counts::measure(stage).await?]),
+            Topic::Lattices => lattices::measure(stage).await,
             Topic::Get => Ok(vec![get::measure(stage).await?]),
             Topic::Put => Ok(vec![put::measure(stage).await?]),
             Topic::Sweep => Ok(vec![sweep::measure(stage).await?]),
