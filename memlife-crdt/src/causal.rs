@@ -32,13 +32,15 @@ impl<V: Clone + Ord> Default for Causal<V> {
 pub(crate) struct Difference<V> {
     /// Dots that the other side has removed.
     pub(crate) gone: Vec<Dot>,
-    /// Values that only the other side has, or that outrank those of the same dot here.
+    /// Values that only the other side has.
     pub(crate) news: Vec<(Dot, V)>,
+    /// Values that outrank those of the same dot here.
+    pub(crate) replaced: Vec<(Dot, V)>,
 }
 
 impl<V> Difference<V> {
     fn is_empty(&self) -> bool {
-        self.gone.is_empty() && self.news.is_empty()
+        self.gone.is_empty() && self.news.is_empty() && self.replaced.is_empty()
     }
 }
 
@@ -112,7 +114,7 @@ impl<V: Clone + Ord> Causal<V> {
 
     /// What joining `other` does to the values here.
     pub(crate) fn difference(&self, other: &Self) -> Difference<V> {
-        let mut difference = Difference { gone: Vec::new(), news: Vec::new() };
+        let mut difference = Difference { gone: Vec::new(), news: Vec::new(), replaced: Vec::new() };
         for (actor, seen) in other.context.vector() {
             self.compare_run(other, actor, seen, &mut difference);
         }
@@ -128,6 +130,7 @@ impl<V: Clone + Ord> Causal<V> {
         for dot in difference.gone {
             self.values.remove(&dot);
         }
+        self.values.extend(difference.replaced);
         if difference.news.len() > self.values.len() / 4 {
             // Many: both sides are in order, so that building the map anew is one pass.
             let mut news: BTreeMap<Dot, V> = difference.news.into_iter().collect();
@@ -147,7 +150,7 @@ impl<V: Clone + Ord> Causal<V> {
                 self.add_unseen(*new, value, difference);
             }
             match theirs.next_if(|(their, _)| *their == dot) {
-                Some((_, value)) if value > mine => difference.news.push((*dot, value.clone())),
+                Some((_, value)) if value > mine => difference.replaced.push((*dot, value.clone())),
                 Some(_) => {}
                 None => difference.gone.push(*dot),
             }
@@ -157,7 +160,7 @@ impl<V: Clone + Ord> Causal<V> {
 
     fn compare(&self, dot: Dot, theirs: Option<&V>, difference: &mut Difference<V>) {
         match (self.values.get(&dot), theirs) {
-            (Some(mine), Some(theirs)) if theirs > mine => difference.news.push((dot, theirs.clone())),
+            (Some(mine), Some(theirs)) if theirs > mine => difference.replaced.push((dot, theirs.clone())),
             (Some(_), Some(_)) | (None, None) => {}
             (Some(_), None) => difference.gone.push(dot),
             (None, Some(theirs)) => self.add_unseen(dot, theirs, difference),

@@ -63,12 +63,9 @@ impl CausalContext {
 
     /// Records `dot` as seen. There is no dot 0: it counts as seen by all.
     pub fn insert(&mut self, dot: Dot) -> Changed {
-        if self.contains(dot) {
-            return Changed::No;
-        }
-        self.cloud.insert(dot);
+        let changed = self.see(dot);
         self.compact();
-        Changed::Yes
+        changed
     }
 
     /// Mints the next dot of `replica`, under its latest presence or, with none, under `generation`.
@@ -119,6 +116,20 @@ impl CausalContext {
         self.vector.is_empty() && self.cloud.is_empty()
     }
 
+    /// Records `dot`; what continues the vector goes there, what is beyond a gap waits in the cloud.
+    fn see(&mut self, dot: Dot) -> Changed {
+        let seen = self.seen(dot.actor);
+        if dot.n <= seen || self.cloud.contains(&dot) {
+            return Changed::No;
+        }
+        if seen.checked_add(1) == Some(dot.n) {
+            self.vector.insert(dot.actor, dot.n);
+        } else {
+            self.cloud.insert(dot);
+        }
+        Changed::Yes
+    }
+
     /// Up to which number the dots of `actor` were seen without a gap.
     fn seen(&self, actor: Actor) -> u64 {
         self.vector.get(&actor).copied().unwrap_or(0)
@@ -158,10 +169,7 @@ impl Lattice for CausalContext {
             }
         }
         for &dot in &other.cloud {
-            if !self.contains(dot) {
-                self.cloud.insert(dot);
-                changed = Changed::Yes;
-            }
+            changed = changed.or(self.see(dot));
         }
         self.compact();
         changed

@@ -153,9 +153,9 @@ impl<M: Mark> Lattice for Elements<M> {
             *self = Elements::from(std::mem::take(&mut self.marks));
             return changed;
         }
-        difference.gone.iter().for_each(|dot| self.unlink(*dot));
-        for (dot, mark) in &difference.news {
-            self.unlink(*dot);
+        let replaced = difference.replaced.iter().map(|(dot, _)| dot);
+        difference.gone.iter().chain(replaced).for_each(|dot| self.unlink(*dot));
+        for (dot, mark) in difference.news.iter().chain(&difference.replaced) {
             let fresh = Dots { first: *dot, rest: Vec::new() };
             let entry = self.index.entry(mark.element().clone());
             entry.and_modify(|dots| dots.insert(*dot)).or_insert(fresh);
