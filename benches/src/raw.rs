@@ -1,5 +1,5 @@
 use anyhow::Result;
-use rusqlite::{Connection, Statement, StatementStatus, params};
+use rusqlite::{Connection, Rows, Statement, StatementStatus, params};
 use std::path::Path;
 
 /// The same work on the tables of a memlife store in plain SQL: no checksums, no change numbers to keep, no usage,
@@ -94,33 +94,42 @@ impl Raw {
 
     /// What finding the due rows costs: the query of a sweep, page by page.
     pub fn due_steps(&self, class: u8, until_ms: u64) -> Result<Steps> {
-        const PAGE: i64 = 2_500;
-        let mut select = self.connection.prepare(
-            "SELECT id, key, reclaim_at, sizes FROM entry
-             WHERE class = ?1 AND reclaim_at <= ?2 AND (reclaim_at, id) > (?3, ?4)
-             ORDER BY reclaim_at, id LIMIT ?5",
+        const PAGE: i64 = 5_000;
+        let mut within = self.connection.prepare(
+            "SELECT id, key, reclaim_at, sizes, grp FROM entry
+             WHERE class = ?1 AND reclaim_at = ?2 AND id > ?3 AND ?2 <= ?4 ORDER BY id LIMIT ?5",
         )?;
-        let (mut after, mut found) = ((-1_i64, -1_i64), 0);
+        let mut behind = self.connection.prepare(
+            "SELECT id, key, reclaim_at, sizes, grp FROM entry
+             WHERE class = ?1 AND reclaim_at > ?2 AND reclaim_at <= ?3 ORDER BY reclaim_at, id LIMIT ?4",
+        )?;
+        let until = until_ms.cast_signed();
+        let (mut after, mut found) = ((-1_i64, -1_i64), 0_i64);
         loop {
-            let found_before = found;
-            let mut rows = select.query(params![class, until_ms.cast_signed(), after.0, after.1, PAGE])?;
-            while let Some(row) = rows.next()? {
-                after = (row.get(2)?, row.get(0)?);
-                found += 1;
-            }
-            drop(rows);
-            if found == found_before {
-                break;
-            }
+            let mut page = places(within.query((class, after.0, after.1, until, PAGE))?)?;
+            let room = PAGE - page.len() as i64;
+            page.extend(places(behind.query((class, after.0, until, room))?)?);
+            let Some(last) = page.last() else { break };
+            after = *last;
+            found += page.len() as i64;
         }
-        let steps = |status| select.get_status(status).unsigned_abs();
+        let steps = |status| (within.get_status(status) + behind.get_status(status)).unsigned_abs();
         Ok(Steps {
-            rows: found,
+            rows: found.unsigned_abs(),
             machine: steps(StatementStatus::VmStep),
             scanned: steps(StatementStatus::FullscanStep),
             sorts: steps(StatementStatus::Sort),
         })
     }
+}
+
+/// Where due rows stand: the instant and the row number of each.
+fn places(mut rows: Rows<'_>) -> Result<Vec<(i64, i64)>> {
+    let mut places = Vec::new();
+    while let Some(row) = rows.next()? {
+        places.push((row.get(2)?, row.get(0)?));
+    }
+    Ok(places)
 }
 
 /// What SQLite did for a query.

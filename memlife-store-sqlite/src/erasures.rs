@@ -1,10 +1,12 @@
 use crate::error::corrupt;
+use crate::recent::RecentEntry;
 use crate::rows::{self, Trouble};
 use crate::transaction::{Job, Transaction};
 use crate::usage::Delta;
 use memlife_core::record::{Head, ReclaimClass, Record};
 use memlife_core::store::{Cause, Change, Guard, Locator, Outcome, Reply, Want};
 use memlife_core::{Key, Result, Timestamp};
+use rusqlite::Connection;
 use std::thread::{self, available_parallelism};
 
 /// The shortest run that is worth being erased as a set.
@@ -107,13 +109,7 @@ fn erase_unchanged(
     }
     transaction.ledger.clock.observe(run[0].batch.now);
     transaction.is_dirty = true;
-    let ids = (first.locator.0.cast_signed(), last.locator.0.cast_signed());
-    let mut delete = transaction.connection.prepare_cached(
-        "DELETE FROM entry WHERE class = ?1 AND reclaim_at BETWEEN ?2 AND ?4
-         AND (reclaim_at, id) >= (?2, ?3) AND (reclaim_at, id) <= (?4, ?5)",
-    )?;
-    let deleted = delete.execute((page.class.code(), first.reclaim_at, ids.0, last.reclaim_at, ids.1))?;
-    if deleted != part.len() {
+    if delete_part(transaction.connection, page.class, first, last)? != part.len() {
         let message = "the index of due entries differs from the entries: run `memlife verify --repair`";
         return Err(Trouble::Outside(corrupt(message)));
     }
@@ -131,6 +127,30 @@ fn erase_unchanged(
         transaction.ended[usize::from(cause.code())] += part.len() as i64;
     }
     Ok(Some(part.iter().map(|_| Ok(Outcome::erased(None))).collect()))
+}
+
+/// Removes what stands in the due index from `first` to `last`; returns how many rows went.
+///
+/// Its ends apart: the index finds a row number within one instant, and not within a range of them.
+fn delete_part(
+    connection: &Connection,
+    class: ReclaimClass,
+    first: &RecentEntry,
+    last: &RecentEntry,
+) -> rusqlite::Result<usize> {
+    let class = class.code();
+    let ids = (first.locator.0.cast_signed(), last.locator.0.cast_signed());
+    let mut of_instant = connection
+        .prepare_cached("DELETE FROM entry WHERE class = ?1 AND reclaim_at = ?2 AND id BETWEEN ?3 AND ?4")?;
+    if first.reclaim_at == last.reclaim_at {
+        return of_instant.execute((class, first.reclaim_at, ids.0, ids.1));
+    }
+    let front = of_instant.execute((class, first.reclaim_at, ids.0, i64::MAX))?;
+    let mut between = connection
+        .prepare_cached("DELETE FROM entry WHERE class = ?1 AND reclaim_at > ?2 AND reclaim_at < ?3")?;
+    let middle = between.execute((class, first.reclaim_at, last.reclaim_at))?;
+    let back = of_instant.execute((class, last.reclaim_at, i64::MIN, ids.1))?;
+    Ok(front + middle + back)
 }
 
 /// The rows of a run; `None` when one is not there, not of its key, not due or there twice.

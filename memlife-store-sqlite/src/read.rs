@@ -9,7 +9,7 @@ use memlife_core::store::{
     Due, DueEntry, DuePage, Fetched, Locator, Page, Scan, Totals, UsagePage, UsageQuery, Want,
 };
 use memlife_core::{Key, Result, Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, Rows};
 use std::sync::Arc;
 
 /// The first text behind every system key.
@@ -201,17 +201,40 @@ pub(crate) fn due(connection: &Connection, query: &Due, recent: &Recent) -> rusq
     let mut page = DuePage { entries: Vec::new(), clock: unpack_clock(clock).at };
     // Who asks for `until` wants what a guard would let go then, and guards wait for the grace.
     let Some(until) = query.until.ms().checked_sub(grace_ms.max(0).cast_unsigned()) else { return Ok(page) };
-    let (after_at, after_id) =
-        query.after.map_or((-1, -1), |(at, locator)| (rows::stored_instant(at), locator.0.cast_signed()));
+    let mut found = RecentPage { seq: seq.cast_unsigned(), class: query.class, entries: Vec::new() };
+    let mut is_whole = true;
+    let class = query.class.code();
+    let after = query.after.map(|(at, locator)| (rows::stored_instant(at), locator.0.cast_signed()));
+    // One instant at a time: the index finds a row number within one, and not within a range of them.
+    if let Some((at, id)) = after {
+        let mut select = connection.prepare_cached(
+            "SELECT id, key, reclaim_at, sizes, grp FROM entry
+             WHERE class = ?1 AND reclaim_at = ?2 AND id > ?3 AND ?2 <= ?4 ORDER BY id",
+        )?;
+        let rows = select.query((class, at, id, until.cast_signed()))?;
+        is_whole &= take_due(rows, query.limit, &mut page, &mut found)?;
+    }
     let mut select = connection.prepare_cached(
         "SELECT id, key, reclaim_at, sizes, grp FROM entry
-         WHERE class = ?1 AND reclaim_at <= ?2 AND (reclaim_at, id) > (?3, ?4)
-         ORDER BY reclaim_at, id",
+         WHERE class = ?1 AND reclaim_at > ?2 AND reclaim_at <= ?3 ORDER BY reclaim_at, id",
     )?;
-    let mut rows = select.query((query.class.code(), until.cast_signed(), after_at, after_id))?;
-    let mut entries = Vec::new();
+    let rows = select.query((class, after.map_or(-1, |(at, _)| at), until.cast_signed()))?;
+    is_whole &= take_due(rows, query.limit, &mut page, &mut found)?;
+    if is_whole {
+        recent.remember(found);
+    }
+    Ok(page)
+}
+
+/// Takes `rows` up to `limit` entries of the page; false when one of them cannot be read.
+fn take_due(
+    mut rows: Rows<'_>,
+    limit: usize,
+    page: &mut DuePage,
+    found: &mut RecentPage,
+) -> rusqlite::Result<bool> {
     let mut is_whole = true;
-    while page.entries.len() < query.limit.max(1)
+    while page.entries.len() < limit.max(1)
         && let Some(row) = rows.next()?
     {
         // A row whose key cannot be read is for `verify` to find: nobody can ask to erase it by key.
@@ -227,13 +250,10 @@ pub(crate) fn due(connection: &Connection, query: &Due, recent: &Recent) -> rusq
             locator: Locator(row.get::<_, i64>(0)?.cast_unsigned()),
             stored_len: u32::try_from(delta.stored).unwrap_or(u32::MAX),
         };
-        entries.push(RecentEntry::new(&entry, reclaim_at, row.get(4)?, delta));
+        found.entries.push(RecentEntry::new(&entry, reclaim_at, row.get(4)?, delta));
         page.entries.push(entry);
     }
-    if is_whole {
-        recent.remember(RecentPage { seq: seq.cast_unsigned(), class: query.class, entries });
-    }
-    Ok(page)
+    Ok(is_whole)
 }
 
 /// Usage by group, and the totals.

@@ -19,7 +19,8 @@ async fn filled(place: &Place) -> Session {
     let session = place.session();
     for n in 0..40 {
         let write = put(&format!("a/{}/{n}", n % 3), &"9".repeat(n + 1));
-        session.apply(write.ttl_ms(1_000 + n as u64)).await;
+        // A dozen end at one instant.
+        session.apply(write.ttl_ms(1_000 + n as u64 / 12)).await;
     }
     session.apply(put("a/0/stays", "1").ttl_ms(HOUR_MS)).await;
     session.apply(delete("a/1/1")).await;
@@ -75,6 +76,15 @@ async fn a_set_is_what_its_members_are() {
     let outcomes = compare(|_| {}).await;
     assert_eq!(outcomes.len(), 39);
     assert!(outcomes.iter().all(|(is_applied, _)| *is_applied));
+}
+
+#[tokio::test]
+async fn a_set_may_begin_and_end_within_an_instant() {
+    for part in [2..37, 1..10, 14..23, 30..39] {
+        let outcomes = compare(|writes| *writes = writes[part.clone()].to_vec()).await;
+        assert_eq!(outcomes.len(), part.len());
+        assert!(outcomes.iter().all(|(is_applied, _)| *is_applied), "{part:?}");
+    }
 }
 
 #[tokio::test]
