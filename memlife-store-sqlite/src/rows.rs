@@ -6,6 +6,7 @@ use memlife_core::store::Want;
 use memlife_core::{Error, Key, Result, Timestamp};
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row};
+use std::fmt;
 
 /// What ended: one write, or the transaction with all of them.
 #[derive(Debug)]
@@ -42,14 +43,86 @@ pub(crate) struct Found {
     pub(crate) record: Record,
 }
 
-/// Finds the row of `key`; the record is without its body.
-pub(crate) fn find(connection: &Connection, key: &Key) -> Result<Option<Found>, Trouble> {
-    let mut select = connection.prepare_cached("SELECT id, grp, head FROM entry WHERE key = ?1")?;
-    let mut rows = select.query([key.as_str()])?;
-    let Some(row) = rows.next().map_err(|error| Trouble::of_read(error, key))? else { return Ok(None) };
-    let head = head(row, 2, key).map_err(Trouble::One)?;
-    let record = Record { key: key.clone(), head, body: None };
-    Ok(Some(Found { id: row.get(0)?, group: row.get(1)?, record }))
+/// The table of entries as one transaction sees it, with the statements that it runs for one write after the other.
+pub(crate) struct Rows<'c> {
+    connection: &'c Connection,
+    find: Option<CachedStatement<'c>>,
+    insert: Option<CachedStatement<'c>>,
+    update: Option<CachedStatement<'c>>,
+    update_due: Option<CachedStatement<'c>>,
+}
+
+impl<'c> Rows<'c> {
+    pub(crate) fn new(connection: &'c Connection) -> Self {
+        Rows { connection, find: None, insert: None, update: None, update_due: None }
+    }
+
+    /// Finds the row of `key`; the record is without its body.
+    pub(crate) fn find(&mut self, key: &Key) -> Result<Option<Found>, Trouble> {
+        let sql = "SELECT id, grp, head FROM entry WHERE key = ?1";
+        let mut rows = kept(&mut self.find, self.connection, sql)?.query([key.as_str()])?;
+        let Some(row) = rows.next().map_err(|error| Trouble::of_read(error, key))? else { return Ok(None) };
+        let head = head(row, 2, key).map_err(Trouble::One)?;
+        let record = Record { key: key.clone(), head, body: None };
+        Ok(Some(Found { id: row.get(0)?, group: row.get(1)?, record }))
+    }
+
+    /// Puts `record` into the row `old`, or into a new one. `body` is what the row holds of it.
+    pub(crate) fn put(
+        &mut self,
+        old: Option<&Found>,
+        record: &Record,
+        group: i64,
+        body: Option<&Body>,
+    ) -> Result<(), Trouble> {
+        let head = &record.head;
+        let bytes = head.encode(&record.key).map_err(Trouble::One)?;
+        let body = body.map(|body| body.as_bytes().as_ref());
+        let seq = head.seq.cast_signed();
+        let class = head.class.code();
+        let reclaim_at = head.reclaim_at().map(stored_instant);
+        let sizes = Delta::of(head).pack();
+        match old {
+            Some(old) if is_due_alike(&old.record.head, head) => {
+                let sql =
+                    "UPDATE entry SET seq = ?2, grp = ?3, sizes = ?4, head = ?5, body = ?6 WHERE id = ?1";
+                let update = kept(&mut self.update, self.connection, sql)?;
+                update.execute((old.id, seq, group, sizes, bytes, body))?;
+            }
+            Some(old) => {
+                let sql = "UPDATE entry SET seq = ?2, grp = ?3, sizes = ?4, head = ?5, body = ?6, class = ?7,
+                           reclaim_at = ?8 WHERE id = ?1";
+                let update = kept(&mut self.update_due, self.connection, sql)?;
+                update.execute((old.id, seq, group, sizes, bytes, body, class, reclaim_at))?;
+            }
+            None => {
+                let sql = "INSERT INTO entry(id, seq, grp, sizes, head, body, class, reclaim_at, key)
+                           VALUES(?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                let insert = kept(&mut self.insert, self.connection, sql)?;
+                let key = record.key.as_str();
+                insert.execute((seq, group, sizes, bytes, body, class, reclaim_at, key))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Rows<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").finish_non_exhaustive()
+    }
+}
+
+/// The statement in `slot`, prepared if it is not yet.
+fn kept<'s, 'c>(
+    slot: &'s mut Option<CachedStatement<'c>>,
+    connection: &'c Connection,
+    sql: &str,
+) -> rusqlite::Result<&'s mut CachedStatement<'c>> {
+    match slot {
+        Some(statement) => Ok(statement),
+        empty => Ok(empty.insert(connection.prepare_cached(sql)?)),
+    }
 }
 
 /// Reads the body of a row; `None` where the row has none.
@@ -96,47 +169,6 @@ pub(crate) fn record(row: &Row<'_>, at: usize, key: Key, want: Want) -> Result<R
 pub(crate) fn key(row: &Row<'_>, at: usize) -> Result<Key> {
     let text = row.get_ref(at).ok().and_then(|value| value.as_str().ok());
     text.map_or_else(|| Err(corrupt("a stored key is not text")), Key::from_stored)
-}
-
-/// Puts `record` into the row `old`, or into a new one. `body` is what the row holds of it.
-pub(crate) fn put(
-    connection: &Connection,
-    old: Option<&Found>,
-    record: &Record,
-    group: i64,
-    body: Option<&Body>,
-) -> Result<(), Trouble> {
-    let head = &record.head;
-    let bytes = head.encode(&record.key).map_err(Trouble::One)?;
-    let body = body.map(|body| body.as_bytes().as_ref());
-    let seq = head.seq.cast_signed();
-    let reclaim_at = head.reclaim_at().map(stored_instant);
-    let sizes = Delta::of(head).pack();
-    match old {
-        Some(old) if is_due_alike(&old.record.head, head) => {
-            let mut update = connection.prepare_cached(
-                "UPDATE entry SET seq = ?2, grp = ?3, sizes = ?4, head = ?5, body = ?6 WHERE id = ?1",
-            )?;
-            update.execute((old.id, seq, group, sizes, bytes, body))?;
-        }
-        Some(old) => {
-            let mut update = connection.prepare_cached(
-                "UPDATE entry SET seq = ?2, grp = ?3, sizes = ?4, head = ?5, body = ?6, class = ?7,
-                 reclaim_at = ?8 WHERE id = ?1",
-            )?;
-            update.execute((old.id, seq, group, sizes, bytes, body, head.class.code(), reclaim_at))?;
-        }
-        None => {
-            let mut insert = connection.prepare_cached(
-                "INSERT INTO entry(id, seq, grp, sizes, head, body, class, reclaim_at, key)
-                 VALUES(?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?;
-            let class = head.class.code();
-            let key = record.key.as_str();
-            insert.execute((seq, group, sizes, bytes, body, class, reclaim_at, key))?;
-        }
-    }
-    Ok(())
 }
 
 /// Removes a row.
