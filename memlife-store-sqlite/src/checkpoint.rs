@@ -14,20 +14,20 @@ pub(crate) struct Lengths {
     /// Since the last checkpoint: from here there is another. The more there are, the more often a checkpoint finds
     /// several versions of one page and writes only the last.
     checkpoint: u32,
-    /// From here the log has to start anew. Readers look up pages of a log of 4,000 in one step: the first table of
-    /// the shared-memory file holds 4,062.
+    /// From here the log has to start anew, for which a commit waits for two syncs. A log this long takes some 40 ms
+    /// to read when the machine or the program died with it.
     restart: u32,
 }
 
 impl Lengths {
     /// For a store whose values are in its rows.
-    pub(crate) const STORE: Lengths = Lengths { checkpoint: 2_000, restart: 4_000 };
+    pub(crate) const STORE: Lengths = Lengths { checkpoint: 2_000, restart: 8_000 };
     /// For an index of files, which take longer to write than its rows and share its disk.
     pub(crate) const INDEX: Lengths = Lengths { checkpoint: 1_000, restart: 1_000 };
 }
 
 /// Pages from which commits wait for the checkpoint that is under way, since the disk is slower than they are.
-const MOST_PAGES: u32 = 8_000;
+const MOST_PAGES: u32 = 16_000;
 
 /// Folds the write-ahead log into the file on a thread of its own, so that commits do not wait for its syncs.
 ///
