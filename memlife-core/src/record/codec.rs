@@ -14,13 +14,17 @@ pub(crate) const MAX_BYTES: usize = 256 << 20;
 const ALWAYS_FITS_BYTES: usize = MAX_BYTES / WIDEST;
 const WIDEST: usize = 16;
 
+/// Room for a head with its checksum, so that it is made in one allocation.
+const USUAL_BYTES: usize = 192;
+
 /// The one encoding of `value`: equal values give equal bytes.
 ///
 /// # Errors
 /// `TooLarge` when [`decode`] would refuse the bytes.
 pub(crate) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Vec<u8>> {
     let failed = |message, error| Error::new(ErrorKind::Internal, message).because(error);
-    let bytes = bincode::serde::encode_to_vec(value, standard())
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    bincode::serde::encode_into_std_write(value, &mut bytes, standard())
         .map_err(|error| failed("a state cannot be encoded", error.to_string()))?;
     if bytes.len() > ALWAYS_FITS_BYTES {
         // What numbers claim depends on their types, so only a trial tells.
