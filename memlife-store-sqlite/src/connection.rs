@@ -146,9 +146,7 @@ const LAST_STEP_US: u64 = 4_000;
 
 impl Pauses {
     pub(crate) fn new(patience: Duration) -> Self {
-        // Without randomness the sleeps are merely even.
-        let random = getrandom::u64().unwrap_or(0) | 1;
-        Pauses { patience, left: patience, step_us: FIRST_STEP_US, random }
+        Pauses { patience, left: patience, step_us: FIRST_STEP_US, random: 0 }
     }
 
     fn restart(&mut self) {
@@ -160,6 +158,10 @@ impl Pauses {
     pub(crate) fn sleep(&mut self) -> bool {
         if self.left.is_zero() {
             return false;
+        }
+        if self.random == 0 {
+            // Asked for only now: most commits meet nobody. Without randomness the sleeps are merely even.
+            self.random = getrandom::u64().unwrap_or(0) | 1;
         }
         // xorshift64, G. Marsaglia 2003.
         self.random ^= self.random << 13;
