@@ -49,6 +49,14 @@ pub trait Lattice {
     /// function merges deltas too (Almeida, Shoker and Baquero, "Delta State Replicated Data Types", 2018).
     /// The answer is [`Changed::Yes`] exactly if `self` is another state than before.
     fn join(&mut self, other: &Self) -> Changed;
+
+    /// The same with a state that nobody else needs: what it holds may be taken over instead of copied.
+    fn absorb(&mut self, other: Self) -> Changed
+    where
+        Self: Sized,
+    {
+        self.join(&other)
+    }
 }
 
 /// A state that can be deleted in part: what was seen goes, and what others wrote concurrently stays.

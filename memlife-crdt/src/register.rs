@@ -47,4 +47,12 @@ impl Lattice for Register {
         *self = other.clone();
         Changed::Yes
     }
+
+    fn absorb(&mut self, other: Self) -> Changed {
+        if self.wins_over(&other) {
+            return Changed::No;
+        }
+        *self = other;
+        Changed::Yes
+    }
 }

@@ -64,6 +64,9 @@ fn inflates<T: Lattice + Clone + Eq + Debug>(a: &T, b: &T) -> Checked {
     let mut join = a.clone();
     let changed = join.join(b);
     prop_assert_eq!(changed, Changed::when(join != *a));
+    let mut taken = a.clone();
+    prop_assert_eq!(taken.absorb(b.clone()), changed);
+    prop_assert_eq!(&taken, &join);
     let bound = join.clone();
     prop_assert_eq!(join.join(a), Changed::No);
     prop_assert_eq!(join.join(b), Changed::No);

@@ -87,7 +87,7 @@ impl<S: Shape> Resolver for LatticeResolver<S> {
     fn join(&self, mine: Side<'_>, theirs: Side<'_>, how: Compression) -> Result<Resolved> {
         let mut state: S = mine.body.map_or_else(|| Ok(S::default()), decode)?;
         let other: S = theirs.body.map_or_else(|| Ok(S::default()), decode)?;
-        let _ = state.join(&other);
+        let _ = state.absorb(other);
         resolved(&state, how)
     }
 

@@ -44,7 +44,7 @@ impl Resolver for MultiValueResolver {
     fn join(&self, mine: Side<'_>, theirs: Side<'_>, how: Compression) -> Result<Resolved> {
         let mut register = mine.body.map_or_else(|| Ok(MultiValue::default()), decode)?;
         let other = theirs.body.map_or_else(|| Ok(MultiValue::default()), decode)?;
-        let _ = register.join(&other);
+        let _ = register.absorb(other);
         resolved(&register, how)
     }
 
