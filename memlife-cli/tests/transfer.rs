@@ -109,3 +109,25 @@ fn a_counter_is_not_counted_twice() {
     place.run_with(&["import"], exported).fails(2, "counter");
     assert_eq!(place.done(&["counter", "get", "c"]), "5\n");
 }
+
+#[test]
+fn what_loses_its_key_to_another_kind_is_shown_and_taken_back() {
+    let (here, there) = (Place::new(), Place::new());
+    here.write(".memlife/policies.yaml", "namespaces:\n  - {namespace: c, conflict_strategy: counter}\n");
+    there.done(&["put", "c", "a plan"]);
+    assert_eq!(there.run(&["conflicts", "lost"]).code, 1);
+    // Deciding about a kind that was another makes the decision the later one.
+    here.done(&["--policies", "/dev/null", "put", "c", "1"]);
+    here.done(&["policy", "apply"]);
+    assert_eq!(there.run_with(&["import"], here.done(&["export", "--state"])).code, 0);
+    assert_eq!(there.done(&["counter", "get", "c"]), "1\n");
+    let shown = there.done(&["conflicts", "lost"]);
+    assert_eq!(shown, "c\tlww\tlost to another kind\ta plan\n");
+    let lost = there.json(&["conflicts", "lost"]);
+    assert_eq!((&lost["why"], &lost["entry"]["value"]), (&json!("type_conflict"), &json!("a plan")));
+    let third = Place::new();
+    assert_eq!(third.run_with(&["import"], lost["entry"].to_string()).code, 0);
+    assert_eq!(third.done(&["get", "c"]), "a plan\n");
+    there.done(&["conflicts", "lost", "--clear"]);
+    assert_eq!(there.run(&["conflicts", "lost"]).code, 1);
+}

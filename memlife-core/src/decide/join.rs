@@ -12,8 +12,13 @@ impl Case<'_> {
         self.receive(theirs, context)?;
         let Some(mine) = self.current else { return self.take_over(theirs, context) };
         let record = if mine.head.kind != theirs.head.kind {
-            let rank = |head: &Head| (head.kind_epoch, head.kind.name().to_owned());
-            if rank(&theirs.head) <= rank(&mine.head) {
+            let is_theirs = wins_kind(&theirs.head, &mine.head);
+            let loser = if is_theirs { mine } else { theirs };
+            if loser.head.is_visible(self.now) {
+                // The engine sets it aside first.
+                return Ok(idle(Outcome::NotNative { current: Some(Box::new(mine.clone())) }));
+            }
+            if !is_theirs {
                 return Ok(self.unchanged());
             }
             Record { key: mine.key.clone(), ..theirs.clone() }
@@ -30,11 +35,16 @@ impl Case<'_> {
 
     /// A join of which the engine has merged the states, if nothing has changed since.
     pub(super) fn merged(&self, theirs: &Record, over: u64, context: &mut Context<'_>) -> Result<Decision> {
-        let is_there = |mine: &&Record| mine.head.seq == over && mine.head.kind == theirs.head.kind;
-        let Some(mine) = self.current.filter(is_there) else {
+        let Some(mine) = self.current.filter(|mine| mine.head.seq == over) else {
             return Ok(idle(Outcome::Refused { current: shown(self.current, self.write.reply) }));
         };
         self.receive(theirs, context)?;
+        if mine.head.kind != theirs.head.kind {
+            if !wins_kind(&theirs.head, &mine.head) {
+                return Ok(self.unchanged());
+            }
+            return self.put_joined(mine, Record { key: mine.key.clone(), ..theirs.clone() }, context);
+        }
         let Head { alive, siblings, .. } = theirs.head;
         let resolved = Resolved { body: theirs.body.clone(), alive, siblings, dropped: 0 };
         self.put_joined(mine, joined(mine, theirs, resolved), context)
@@ -62,11 +72,9 @@ impl Case<'_> {
 
     /// Advances the clock past every time the record brings, or refuses one from too far ahead.
     fn receive(&self, theirs: &Record, context: &mut Context<'_>) -> Result<()> {
-        let Head { stamp, life, kind_epoch, .. } = &theirs.head;
-        let latest: Hlc = stamp.time.max(life.epoch.time).max(*kind_epoch);
+        let latest = latest_time(&theirs.head);
         context.ledger.clock.receive(latest, context.wall, MAX_DRIFT_MS).map_err(|drift| {
-            let message =
-                format!("a received stamp lies {} ms ahead of the clock: quarantine it", drift.ahead_ms);
+            let message = format!("a received stamp lies {} ms ahead of the clock", drift.ahead_ms);
             Error::new(ErrorKind::Invalid, message).on(&self.write.key)
         })
     }
@@ -116,6 +124,17 @@ impl Case<'_> {
         head.rule = placement.rule.clone();
         head.rule_ttl = placement.rule_ttl;
     }
+}
+
+/// The latest time that a record brings along: what must not lie far ahead of the clock.
+pub(crate) fn latest_time(head: &Head) -> Hlc {
+    head.stamp.time.max(head.life.epoch.time).max(head.kind_epoch)
+}
+
+/// Whether the entry with the head `one` takes the place of `other`, which is of another kind: the later decision
+/// about the kind wins, and of equal ones the name that comes later.
+pub(crate) fn wins_kind(one: &Head, other: &Head) -> bool {
+    (one.kind_epoch, one.kind.name()) > (other.kind_epoch, other.kind.name())
 }
 
 /// The record that holds `resolved`, the join of the states of both, and the later of everything else.

@@ -5,6 +5,7 @@ mod join;
 mod life;
 
 pub(crate) use content::operate_on;
+pub(crate) use join::{latest_time, wins_kind};
 
 use crate::record::{ExpiryOrigin, Head, Kind, Record};
 use crate::resolver::{Resolved, convert};

@@ -1,5 +1,5 @@
 use super::Memory;
-use crate::decide::operate_on;
+use crate::decide::{operate_on, wins_kind};
 use crate::record::Record;
 use crate::resolver::{Mint, Side};
 use crate::store::{Change, Durability, Guard, Op, Outcome, Want, Write};
@@ -54,7 +54,10 @@ impl Memory {
         loop {
             let replace = match &write.change {
                 Change::Op(op) => self.replacement(&write, op, current.as_deref())?,
-                Change::Join(theirs) => self.merging(&write, theirs, current.as_deref())?,
+                Change::Join(theirs) => match self.merging(&write, theirs, current.as_deref()).await? {
+                    Some(merged) => merged,
+                    None => return Ok(Outcome::Unchanged { current: None }),
+                },
                 _ => {
                     let message = "only operations and joins are resolved outside the store";
                     return Err(super::write::internal(message).on(&write.key));
@@ -76,18 +79,24 @@ impl Memory {
     }
 
     /// The join of `theirs` with what is there, its states merged; the join itself where nothing is there any more.
-    fn merging(&self, write: &Write, theirs: &Record, current: Option<&Record>) -> Result<Write> {
-        let Some(mine) = current.filter(|mine| mine.head.kind == theirs.head.kind) else {
-            return Ok(write.clone());
-        };
+    /// Of two kinds one wins and the other is set aside: `None` when that is `theirs`.
+    async fn merging(&self, write: &Write, theirs: &Record, current: Option<&Record>) -> Result<Option<Write>> {
+        let Some(mine) = current else { return Ok(Some(write.clone())) };
+        if mine.head.kind != theirs.head.kind {
+            if !wins_kind(&theirs.head, &mine.head) {
+                self.keep_lost(theirs).await?;
+                return Ok(None);
+            }
+            self.keep_lost(mine).await?;
+            let change = Change::Merged { record: Box::new(theirs.clone()), over: mine.head.seq };
+            return Ok(Some(Write { change, ..write.clone() }));
+        }
         let resolver = self.inner.resolver(&mine.head.kind, &write.key)?;
         let resolved = resolver.join(Side::of(mine), Side::of(theirs), write.placement.compression)?;
         let mut record = Record { body: resolved.body, ..theirs.clone() };
         (record.head.alive, record.head.siblings) = (resolved.alive, resolved.siblings);
-        Ok(Write {
-            change: Change::Merged { record: Box::new(record), over: mine.head.seq },
-            ..write.clone()
-        })
+        let change = Change::Merged { record: Box::new(record), over: mine.head.seq };
+        Ok(Some(Write { change, ..write.clone() }))
     }
 
     fn replacement(&self, write: &Write, op: &Op, current: Option<&Record>) -> Result<Write> {

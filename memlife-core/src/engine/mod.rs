@@ -16,6 +16,8 @@ mod receipt;
 mod reclaim;
 mod seed;
 mod set;
+mod set_aside;
+mod state_line;
 mod stats;
 mod sweep;
 mod system;
@@ -37,9 +39,11 @@ pub use options::{
 };
 pub use receipt::{Receipt, Written};
 pub use set::SetHandle;
+pub use set_aside::{SetAside, WhySetAside};
+pub use state_line::StateLine;
 pub use stats::{Count, Expiring, Stats};
 pub use sweep::{Stop, SweepReport};
-pub use transfer::{Export, ExportLine, ImportReport, Importer, Rejected, SiblingLine, StateLine};
+pub use transfer::{Export, ExportLine, ImportReport, Importer, Rejected, SiblingLine};
 pub use write::{TouchMode, Touched};
 
 use crate::Result;

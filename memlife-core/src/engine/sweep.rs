@@ -64,6 +64,9 @@ impl Memory {
     /// # Errors
     /// The store's. What was removed before the error stays removed.
     pub async fn sweep(&self, options: SweepOptions) -> Result<SweepReport> {
+        if options.effort != Effort::DryRun && !self.inner.store.info().read_only {
+            self.release_quarantined().await.map_err(|error| error.during("sweep"))?;
+        }
         let mut sweep = Sweep::start(self, options).await.map_err(|error| error.during("sweep"))?;
         sweep.run().await.map_err(|error| error.during("sweep"))?;
         let report = sweep.finish().await.map_err(|error| error.during("sweep"))?;

@@ -102,7 +102,7 @@ impl Memory {
         record.map(|record| Ok((record.body()?.value(1 << 20)?.parse()?, record.head.version))).transpose()
     }
 
-    async fn system_put<T: Serialize>(&self, key: &Key, value: &T, guard: Guard) -> Result<bool> {
+    pub(super) async fn system_put<T: Serialize>(&self, key: &Key, value: &T, guard: Guard) -> Result<bool> {
         let value = Value::json(value)?;
         let placement = Placement {
             rule: "".into(),

@@ -1,7 +1,8 @@
-use super::{Entry, ListContent, ListOptions, Listing, Memory, PutOptions};
-use crate::record::{Body, Head, Kind, Record};
+use super::{Entry, ListContent, ListOptions, Listing, Memory, PutOptions, StateLine};
+use crate::record::{Kind, Record};
 use crate::resolver::Held;
-use crate::store::{Change, Guard, Outcome, Reply, Want, Write};
+use crate::decide::latest_time;
+use crate::store::{Outcome, Want, Write};
 use crate::{Encoding, Error, ErrorKind, Key, Result, Timestamp, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -39,44 +40,6 @@ pub struct ExportLine {
     /// What a merge needs. An import joins a line that has it, whatever else the line says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateLine>,
-}
-
-/// The stored form of an entry.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StateLine {
-    /// Its metadata, base64.
-    pub head: String,
-    /// Its value or state, base64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-}
-
-impl StateLine {
-    fn of(record: &Record) -> Result<Self> {
-        let head = BASE64.encode(record.head.encode(&record.key)?);
-        Ok(StateLine { head, body: record.body.as_ref().map(|body| BASE64.encode(body.as_bytes())) })
-    }
-
-    fn record(&self, key: &Key) -> Result<Record> {
-        let bytes = |text: &str| {
-            BASE64.decode(text).map_err(|error| {
-                Error::new(ErrorKind::Invalid, "the state is not base64").because(error).on(key)
-            })
-        };
-        let damaged = |error: Error| {
-            let message = "the state is damaged: export the entry anew";
-            Error::new(ErrorKind::Invalid, message).because(error).on(key)
-        };
-        let head = Head::decode(key, &bytes(&self.head)?).map_err(damaged)?;
-        let body = self.body.as_deref().map(bytes).transpose()?;
-        let body = body.map(|body| Body::from_stored(body.into()).map_err(damaged)).transpose()?;
-        let record = Record { key: key.clone(), head, body };
-        if record.head.alive {
-            record.body().map_err(damaged)?;
-        }
-        Ok(record)
-    }
 }
 
 /// A further value of an entry.
@@ -192,6 +155,8 @@ pub struct ImportReport {
     pub unchanged: u64,
     /// Lines whose deadline is past: nothing is stored for them.
     pub expired: u64,
+    /// Lines whose stamps lie too far in the future: they are merged by a sweep or an import once they do not.
+    pub quarantined: u64,
     /// Lines that were refused, with the reason; the first 100 of them.
     pub rejected: Vec<Rejected>,
     /// All that were refused.
@@ -253,6 +218,9 @@ impl Importer {
     /// The store's.
     pub async fn finish(mut self) -> Result<ImportReport> {
         self.flush().await?;
+        if !self.memory.inner.store.info().read_only {
+            self.memory.release_quarantined().await.map_err(|error| error.during("import"))?;
+        }
         Ok(self.report)
     }
 
@@ -275,12 +243,20 @@ impl Importer {
         for ((number, line), slot) in pending.into_iter().zip(fetched.slots) {
             let visible = slot.filter(|record| self.memory.is_visible(&record.key, &record.head, now));
             let there = visible.map(|record| self.memory.to_entry(record)).transpose()?;
-            match self.plan(line, there.as_ref(), now) {
+            let planned = match self.plan(line, there.as_ref(), now) {
+                Ok(Plan::Later(record, due)) => {
+                    self.memory.quarantine(&record, due).await.map_err(|error| error.during("import"))?;
+                    self.report.quarantined += 1;
+                    continue;
+                }
+                planned => planned,
+            };
+            match planned {
                 Ok(Plan::Write(planned)) => {
                     lines.push((number, planned.len()));
                     writes.extend(planned);
                 }
-                Ok(Plan::Unchanged) => self.report.unchanged += 1,
+                Ok(Plan::Later(..) | Plan::Unchanged) => self.report.unchanged += 1,
                 Ok(Plan::Expired) => self.report.expired += 1,
                 Err(error) => self.reject(number, error.to_string()),
             }
@@ -357,20 +333,17 @@ impl Importer {
         if record.key.is_system() {
             return Err(Error::new(ErrorKind::Invalid, "the key belongs to memlife itself").on(&record.key));
         }
-        let write = Write {
-            placement: self.memory.inner.placement(&record.key),
-            key: record.key.clone(),
-            guard: Guard::Any,
-            change: Change::Join(Box::new(record)),
-            writer: None,
-            reply: Reply::Outcome,
-        };
-        Ok(Plan::Write(vec![write]))
+        match self.memory.merged_from(latest_time(&record.head).at).map_err(|error| error.on(&record.key))? {
+            Some(due) => Ok(Plan::Later(Box::new(record), due)),
+            None => Ok(Plan::Write(vec![self.memory.joining(record)])),
+        }
     }
 }
 
 enum Plan {
     Write(Vec<Write>),
+    /// Its time has not come.
+    Later(Box<Record>, Timestamp),
     Unchanged,
     Expired,
 }

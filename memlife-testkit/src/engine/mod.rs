@@ -9,6 +9,7 @@ pub mod lists;
 pub mod pairs;
 pub mod policies;
 pub mod reads;
+pub mod set_aside;
 pub mod stats;
 pub mod strategies;
 pub mod sweeps;
@@ -208,6 +209,11 @@ macro_rules! engine_behaviours {
                 reads: a_value_of_another_type_is_a_type_mismatch,
                 reads: a_value_above_the_limit_is_refused_and_nothing_changes,
                 reads: system_keys_are_hidden,
+                set_aside: a_record_from_a_far_future_is_refused,
+                set_aside: a_record_from_the_future_waits_for_its_time,
+                set_aside: records_from_the_future_are_merged_in_order,
+                set_aside: what_loses_to_another_kind_is_set_aside,
+                set_aside: what_was_set_aside_can_be_read_and_put,
                 stats: each_removal_is_counted_once_with_its_cause,
                 stats: groups_and_totals_follow_what_is_visible,
                 stats: what_expires_when_is_counted,

@@ -39,6 +39,7 @@ struct ImportView<'a> {
     imported: u64,
     unchanged: u64,
     expired: u64,
+    quarantined: u64,
     rejected: u64,
     rejections: Vec<RejectionView<'a>>,
 }
@@ -118,7 +119,7 @@ fn conclude(session: &Session, report: &ImportReport) -> Result<Exit> {
     if untold > 0 {
         session.output.problem(&format!("{untold} more lines were refused"));
     }
-    let ImportReport { lines, imported, unchanged, expired, rejections, .. } = report;
+    let ImportReport { lines, imported, unchanged, expired, quarantined, rejections, .. } = report;
     if session.output.is_json() {
         let told = report.rejected.iter();
         session.output.json(&ImportView {
@@ -126,6 +127,7 @@ fn conclude(session: &Session, report: &ImportReport) -> Result<Exit> {
             imported: *imported,
             unchanged: *unchanged,
             expired: *expired,
+            quarantined: *quarantined,
             rejected: *rejections,
             rejections: told.map(|told| RejectionView { line: told.line, reason: &told.reason }).collect(),
         })?;
@@ -134,6 +136,11 @@ fn conclude(session: &Session, report: &ImportReport) -> Result<Exit> {
             "imported {imported} of {lines} lines ({unchanged} were there already, {expired} had expired, \
              {rejections} were refused)"
         ))?;
+        if *quarantined > 0 {
+            session.output.note(&format!(
+                "{quarantined} wait because their stamps lie in the future: see `memlife conflicts lost`"
+            ));
+        }
     }
     Ok(if *rejections > 0 { Exit::Failed } else { Exit::Done })
 }

@@ -1,3 +1,5 @@
+mod lost;
+
 use super::damage::Damage;
 use super::put::parse_value;
 use crate::exit::Exit;
@@ -6,6 +8,7 @@ use crate::session::Session;
 use crate::view::{KeyValueView, text_of};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use lost::LostArgs;
 use memlife::{Entry, ExportLine, Guard, Key, ListOptions, Memory, PutOptions, ReadOptions, Written};
 use serde::Serialize;
 
@@ -28,6 +31,11 @@ enum Action {
     /// Refused when somebody wrote meanwhile: exit status 1.
     #[command(after_help = "Example:\n  memlife conflicts resolve swarm/shared/decisions --pick 1")]
     Resolve(ResolveArgs),
+    /// Shows what an import set aside: what lost its key to another kind, and what waits for its time
+    ///
+    /// A record whose stamp lies in the future waits until it does not; a sweep or an import merges it then.
+    #[command(after_help = "Exit status: 1 when there is nothing.\n\nExample:\n  memlife conflicts lost")]
+    Lost(LostArgs),
 }
 
 /// What is to stand there.
@@ -79,8 +87,10 @@ struct SiblingView<'a> {
 
 pub fn run(session: &Session, args: &ConflictsArgs) -> Result<Exit> {
     let memory = session.open()?;
-    if let Some(Action::Resolve(args)) = &args.action {
-        return resolve(session, &memory, args);
+    match &args.action {
+        Some(Action::Resolve(args)) => return resolve(session, &memory, args),
+        Some(Action::Lost(args)) => return lost::run(session, &memory, args),
+        None => {}
     }
     if let Some(key) = &args.key {
         let Some(entry) = session.wait(memory.entry_with(key, ReadOptions::new()))? else {
