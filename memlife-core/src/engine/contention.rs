@@ -80,7 +80,12 @@ impl Memory {
 
     /// The join of `theirs` with what is there, its states merged; the join itself where nothing is there any more.
     /// Of two kinds one wins and the other is set aside: `None` when that is `theirs`.
-    async fn merging(&self, write: &Write, theirs: &Record, current: Option<&Record>) -> Result<Option<Write>> {
+    async fn merging(
+        &self,
+        write: &Write,
+        theirs: &Record,
+        current: Option<&Record>,
+    ) -> Result<Option<Write>> {
         let Some(mine) = current else { return Ok(Some(write.clone())) };
         if mine.head.kind != theirs.head.kind {
             if !wins_kind(&theirs.head, &mine.head) {

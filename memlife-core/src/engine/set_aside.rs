@@ -113,7 +113,8 @@ impl Memory {
         }
         if due.since(now) > LONGEST_WAIT_MS {
             let days = due.since(now) / 86_400_000;
-            let message = format!("its stamp lies {days} days in the future: set the clock of its writer right");
+            let message =
+                format!("its stamp lies {days} days in the future: set the clock of its writer right");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         Ok(Some(due))
@@ -124,7 +125,8 @@ impl Memory {
         let key = &record.key;
         tracing::warn!(%key, replica = %record.head.stamp.replica, "a stamp lies in the future: its record waits");
         // In the order of the instants.
-        self.keep_aside(QUARANTINE, &format!("{:016}-", due.ms()), record, WhySetAside::FutureStamp(due)).await
+        self.keep_aside(QUARANTINE, &format!("{:016}-", due.ms()), record, WhySetAside::FutureStamp(due))
+            .await
     }
 
     /// Merges what was in quarantine and is due. What cannot be merged stays there, with a warning.

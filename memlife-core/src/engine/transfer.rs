@@ -1,7 +1,7 @@
 use super::{Entry, ListContent, ListOptions, Listing, Memory, PutOptions, StateLine};
+use crate::decide::latest_time;
 use crate::record::{Kind, Record};
 use crate::resolver::Held;
-use crate::decide::latest_time;
 use crate::store::{Outcome, Want, Write};
 use crate::{Encoding, Error, ErrorKind, Key, Result, Timestamp, Value};
 use base64::Engine as _;
