@@ -137,67 +137,14 @@ macro_rules! engine_behaviours {
                 lists: pattern_characters_in_keys_are_literal,
                 lists: wildcards_select_segments,
                 lists: peeking_shows_expired_entries,
-                pairs: writes_of_a_register,
-                pairs: writes_of_values,
-                pairs: writes_of_a_counter,
-                pairs: writes_of_a_set,
-                pairs: write_and_delete_of_a_register,
-                pairs: write_and_delete_of_values,
-                pairs: write_and_delete_of_a_counter,
-                pairs: write_and_delete_of_a_set,
-                pairs: deletes_of_a_register,
-                pairs: deletes_of_values,
-                pairs: deletes_of_a_counter,
-                pairs: deletes_of_a_set,
-                pairs: write_and_expiry_of_a_register,
-                pairs: write_and_expiry_of_values,
-                pairs: write_and_expiry_of_a_counter,
-                pairs: write_and_expiry_of_a_set,
-                pairs: refresh_and_expiry_of_a_register,
-                pairs: refresh_and_expiry_of_values,
-                pairs: refresh_and_expiry_of_a_counter,
-                pairs: refresh_and_expiry_of_a_set,
-                pairs: refreshes_of_a_register,
-                pairs: refreshes_of_values,
-                pairs: refreshes_of_a_counter,
-                pairs: refreshes_of_a_set,
-                pairs: refresh_and_write_of_a_register,
-                pairs: refresh_and_write_of_values,
-                pairs: refresh_and_write_of_a_counter,
-                pairs: refresh_and_write_of_a_set,
-                pairs: creations_of_a_register,
-                pairs: creations_of_values,
-                pairs: creations_of_a_counter,
-                pairs: creations_of_a_set,
-                pairs: refresh_and_delete_of_a_register,
-                pairs: refresh_and_delete_of_values,
-                pairs: refresh_and_delete_of_a_counter,
-                pairs: refresh_and_delete_of_a_set,
-                pairs: refresh_and_rewriting_of_a_register,
-                pairs: refresh_and_rewriting_of_values,
-                pairs: refresh_and_rewriting_of_a_counter,
-                pairs: refresh_and_rewriting_of_a_set,
-                pairs: write_and_rewriting_of_a_register,
-                pairs: write_and_rewriting_of_values,
-                pairs: write_and_rewriting_of_a_counter,
-                pairs: write_and_rewriting_of_a_set,
-                pairs: set_ttl_and_refresh_of_a_register,
-                pairs: set_ttl_and_refresh_of_values,
-                pairs: set_ttl_and_refresh_of_a_counter,
-                pairs: set_ttl_and_refresh_of_a_set,
-                pairs: set_ttls_of_a_register,
-                pairs: set_ttls_of_values,
-                pairs: set_ttls_of_a_counter,
-                pairs: set_ttls_of_a_set,
-                pairs: delete_and_expiry_of_a_register,
-                pairs: delete_and_expiry_of_values,
-                pairs: delete_and_expiry_of_a_counter,
-                pairs: delete_and_expiry_of_a_set,
                 pairs: insertion_and_removal_of_one_element,
                 pairs: insertion_and_removal_where_removals_win,
                 pairs: enabling_and_disabling_where_enabling_wins,
                 pairs: enabling_and_disabling_where_disabling_wins,
+                pairs: removal_of_a_field_and_addition_to_it,
+                pairs: two_kinds_of_one_field,
                 pairs: change_of_kind_and_write,
+                pairs: change_of_kind_and_change_of_kind,
                 pairs: a_write_from_the_future,
                 policies: a_changed_policy_reaches_stored_entries_when_applied,
                 policies: applying_converts_kinds,
@@ -247,6 +194,23 @@ macro_rules! engine_behaviours {
                 writes: overwriting_ten_keys_for_long_keeps_ten_entries,
                 writes: durability_beyond_the_stores_is_refused,
             }
+            $crate::engine_behaviours! { @pairs $factory;
+                write_and_write,
+                write_and_delete,
+                write_and_newer_delete,
+                delete_and_delete,
+                write_and_expiry,
+                refresh_and_expiry,
+                refresh_and_refresh,
+                refresh_and_write,
+                creation_and_creation,
+                refresh_and_delete,
+                refresh_and_rewriting_after_expiry,
+                write_and_rewriting_after_expiry,
+                set_ttl_and_refresh,
+                set_ttl_and_set_ttl,
+                delete_and_expiry,
+            }
         }
     };
     (@list $factory:expr; $($area:ident: $behaviour:ident,)*) => {
@@ -256,6 +220,40 @@ macro_rules! engine_behaviours {
                 let factory = $factory;
                 $crate::engine::run(factory(), |subject| {
                     ::std::boxed::Box::pin($crate::engine::$area::$behaviour(subject))
+                });
+            }
+        )*
+    };
+    (@pairs $factory:expr; $($pair:ident,)*) => {
+        $(
+            mod $pair {
+                use super::*;
+                $crate::engine_behaviours! { @families $factory, $pair;
+                    of_a_register: Register,
+                    of_values: Values,
+                    of_a_counter: Counter,
+                    of_a_growing_counter: GrowingCounter,
+                    of_a_set: Set,
+                    of_denials: Denials,
+                    of_the_greatest: Greatest,
+                    of_the_least: Least,
+                    of_a_flag_that_enabling_wins: Enabling,
+                    of_a_flag_that_disabling_wins: Disabling,
+                    of_fields: Fields,
+                    of_one_field: Field,
+                    of_a_sum_in_a_field: FieldSum,
+                }
+            }
+        )*
+    };
+    (@families $factory:expr, $pair:ident; $($name:ident: $family:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                use $crate::engine::pairs;
+                let factory = $factory;
+                $crate::engine::run(factory(), |subject| {
+                    ::std::boxed::Box::pin(pairs::$pair(subject, pairs::Family::$family))
                 });
             }
         )*

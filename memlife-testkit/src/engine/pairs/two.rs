@@ -1,0 +1,118 @@
+use super::Family;
+use super::family::POLICY;
+use crate::engine::{all, ttl};
+use crate::{START, Subject};
+use memlife_core::policy::{PolicyFile, RuleSet};
+use memlife_core::store::Expiry;
+use memlife_core::{
+    InMemoryStore, ListContent, ListOptions, ManualClock, Memory, SweepOptions, Timestamp, TouchMode,
+};
+use std::sync::Arc;
+
+/// The values that an entry shows, and the minutes from the start after which it expires.
+pub(super) type Shown = (Vec<String>, Option<u64>);
+
+/// Two stores under one policy and one clock.
+pub(super) struct Two {
+    pub(super) here: Memory,
+    pub(super) there: Memory,
+    pub(super) clock: Arc<ManualClock>,
+    family: Family,
+}
+
+impl Two {
+    pub(super) async fn empty(subject: &dyn Subject, family: Family) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let rules: Arc<RuleSet> = Arc::new(PolicyFile::parse(POLICY, "test").unwrap().rules);
+        let memory =
+            |store| Memory::builder(store).clock(clock.clone()).policy(rules.clone()).build().unwrap();
+        let (here, there) = (memory(subject.open().await), memory(Arc::new(InMemoryStore::new().unwrap())));
+        Two { here, there, clock, family }
+    }
+
+    /// Both hold what a write of 1 left at the start.
+    pub(super) async fn sharing(subject: &dyn Subject, family: Family) -> Self {
+        let two = Two::empty(subject, family).await;
+        two.write(&two.here, 1).await;
+        two.exchange().await;
+        two
+    }
+
+    pub(super) fn pass(&self, time: &str) {
+        self.clock.advance(ttl(time).duration());
+    }
+
+    /// A write that has seen what is there, and takes a moment.
+    pub(super) async fn write(&self, memory: &Memory, number: i64) {
+        self.clock.advance(std::time::Duration::from_millis(1));
+        self.family.write(memory, number).await;
+    }
+
+    pub(super) async fn delete(&self, memory: &Memory) {
+        self.clock.advance(std::time::Duration::from_millis(1));
+        assert!(memory.delete(self.family.key()).await.unwrap());
+    }
+
+    /// Reading renews.
+    pub(super) async fn refresh(&self, memory: &Memory) {
+        assert!(memory.get_value(self.family.key()).await.unwrap().is_some());
+    }
+
+    pub(super) async fn touch(&self, memory: &Memory, to_live: &str) {
+        self.clock.advance(std::time::Duration::from_millis(1));
+        let expiry = Expiry::After(ttl(to_live));
+        memory.touch(self.family.key(), expiry, TouchMode::Set).await.unwrap();
+    }
+
+    pub(super) async fn sweep(&self, memory: &Memory) {
+        memory.sweep(SweepOptions::new()).await.unwrap();
+    }
+
+    /// Each gets what the other has, in both orders and twice, and then both show the same.
+    pub(super) async fn exchange(&self) {
+        let (here, there) = (exported(&self.here).await, exported(&self.there).await);
+        for _ in 0..2 {
+            import(&self.here, &there).await;
+            import(&self.there, &here).await;
+        }
+        assert_eq!(self.shown_by(&self.here).await, self.shown_by(&self.there).await);
+    }
+
+    /// What both show after an exchange.
+    pub(super) async fn outcome(&self) -> Shown {
+        self.exchange().await;
+        self.shown_by(&self.here).await
+    }
+
+    async fn shown_by(&self, memory: &Memory) -> Shown {
+        let options = ListOptions::new().content(ListContent::Values);
+        let entries = all(memory, options).await;
+        let Some(entry) = entries.into_iter().find(|entry| entry.key.as_str() == self.family.key()) else {
+            return (Vec::new(), None);
+        };
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let values = entry.values.iter().map(|held| text(&held.value.bytes)).collect();
+        (values, entry.expires_at.map(minutes))
+    }
+}
+
+fn minutes(at: Timestamp) -> u64 {
+    (at.since(START) + 30_000) / 60_000
+}
+
+pub(super) async fn exported(memory: &Memory) -> Vec<String> {
+    let mut export = memory.export(ListOptions::new().content(ListContent::State));
+    let mut lines = Vec::new();
+    while let Some(line) = export.next().await.unwrap() {
+        lines.push(serde_json::to_string(&line).unwrap());
+    }
+    lines
+}
+
+async fn import(memory: &Memory, lines: &[String]) {
+    let mut import = memory.import();
+    for line in lines {
+        import.line(line).await.unwrap();
+    }
+    assert_eq!(import.finish().await.unwrap().rejected, []);
+}
