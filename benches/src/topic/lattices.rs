@@ -21,8 +21,8 @@ const SIZES: [&str; 1] = [
     "Counted first: bytes in bincode's standard form, as the engine keeps states. Of the register what \
      is beside the value's own bytes; of the counter all, divided by its 64 replicas, which have ids of 64 random \
      bits, added and subtracted up to 60,000 and began at a `seq` up to 60,000; of the set all but the elements' own \
-     bytes, divided by 10,000 elements of 3 replicas. The byte that tells a length counts as ours. Of a counter's row 9 bytes are the replica's \
-     id; the baselines of resets and the count of writes take 4 that a counter without resets would not need.",
+     bytes, divided by 10,000 elements of 3 replicas. The byte that tells a length counts as ours. Of a counter's row \
+     8 bytes are the replica's id, and one tells which of its numbers are not 0: baselines of resets, most often, are.",
 ];
 
 const MERGES: [&str; 4] = [

@@ -1,5 +1,5 @@
-//! Bytes that an earlier build wrote, one file for each form of format version 1: they are read for ever, and what
-//! is not compressed is written the same for ever.
+//! Bytes that an earlier build wrote, one file for each form: they are read for ever, and what is not compressed is
+//! written the same until its form changes.
 //!
 //! `MEMLIFE_BLESS=1` writes the files that are missing. It never writes over one that is there: a format that
 //! changes gets a new version and new files beside these.
@@ -11,7 +11,17 @@ mod states;
 
 use memlife_core::{Hlc, ReplicaId, Stamp, Timestamp, Value};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// What is written in a second form by now: the rows of counters, and what holds some.
+const SECOND: [&str; 6] = [
+    "state-counter",
+    "state-counter-deleted",
+    "state-g-counter",
+    "state-g-counter-deleted",
+    "state-map",
+    "state-map-deleted",
+];
 
 const LIMIT: usize = 1 << 20;
 const HERE: ReplicaId = ReplicaId(0x0123_4567_89ab_cdef);
@@ -20,13 +30,26 @@ const TEXT: &str = r#"{"plan":"rest rest rest rest rest rest rest rest rest rest
 
 /// The bytes of a golden file: hexadecimal digits, 32 bytes to a line.
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden/v1");
-    let path = folder.join(name).with_extension("hex");
+    let path = path_of(if SECOND.contains(&name) { "v2" } else { "v1" }, name);
     if std::env::var_os("MEMLIFE_BLESS").is_some() && !path.exists() {
-        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, to_hex(written)).unwrap();
     }
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    contents(&path)
+}
+
+/// The bytes of the first form, where there is a second.
+fn earlier(name: &str) -> Option<Vec<u8>> {
+    SECOND.contains(&name).then(|| contents(&path_of("v1", name)))
+}
+
+fn path_of(version: &str, name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(version);
+    folder.join(name).with_extension("hex")
+}
+
+fn contents(path: &Path) -> Vec<u8> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     from_hex(&text)
 }
 

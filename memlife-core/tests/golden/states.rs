@@ -1,7 +1,7 @@
 //! States of lattices.
 
 use super::records::register_head;
-use super::{HERE, LIMIT, THERE, json, rewritten, stamp};
+use super::{HERE, LIMIT, THERE, earlier, json, rewritten, stamp};
 use memlife_core::record::{Body, Compression, Content, Kind};
 use memlife_core::resolver::{Held, Mint, MultiValueResolver, Resolver, Side, native};
 use memlife_core::store::Op;
@@ -55,14 +55,17 @@ fn a_counter_state() {
     let here = add(Some(&reset), i64::MAX, 5, HERE);
     let state = joined(native(&Kind::Counter).unwrap(), &here, &there);
 
-    let stored = Body::from_stored(rewritten("state-counter", state.as_bytes()).into()).unwrap();
-    assert_eq!(stored.content(), Content::State);
-    let value = i128::from(i64::MAX) - 70_000;
-    assert_eq!(
-        read(native(&Kind::Counter).unwrap(), &stored)[0].value,
-        Value::json_text(value.to_string()).unwrap()
-    );
-    assert_eq!(joined(native(&Kind::Counter).unwrap(), &stored, &there), state);
+    let written = rewritten("state-counter", state.as_bytes());
+    for bytes in [written, earlier("state-counter").unwrap()] {
+        let stored = Body::from_stored(bytes.into()).unwrap();
+        assert_eq!(stored.content(), Content::State);
+        let value = i128::from(i64::MAX) - 70_000;
+        assert_eq!(
+            read(native(&Kind::Counter).unwrap(), &stored)[0].value,
+            Value::json_text(value.to_string()).unwrap()
+        );
+        assert_eq!(joined(native(&Kind::Counter).unwrap(), &stored, &there), state);
+    }
 }
 
 /// Three values of two replicas side by side, one of them by a named writer and one plain bytes, and one replaced.
@@ -104,8 +107,10 @@ fn states_of_deleted_entries() {
     for (name, resolver) in resolvers {
         let full = changed(resolver, None, &one, &add);
         let deleted = changed(resolver, Some(&full), &Op::Delete, &mint(4, HERE, None));
-        let stored = Body::from_stored(rewritten(name, deleted.as_bytes()).into()).unwrap();
-        assert_eq!(joined(resolver, &full, &stored), deleted, "{name}");
+        for bytes in [Some(rewritten(name, deleted.as_bytes())), earlier(name)].into_iter().flatten() {
+            let stored = Body::from_stored(bytes.into()).unwrap();
+            assert_eq!(joined(resolver, &full, &stored), deleted, "{name}");
+        }
     }
 }
 
@@ -133,16 +138,21 @@ fn packed<S: Serialize>(state: &S) -> Body {
     Body::pack(Content::State, &raw, Compression::NONE).unwrap()
 }
 
-/// The stored body of the golden file `name`, which this build writes the same and which is `state`.
+/// The stored body of the golden file `name`, which this build writes the same and which is `state`, as is what an
+/// earlier build wrote of it.
 fn stored<S: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, kind: &Kind, state: &S) -> Body {
     let (resolver, body) = (native(kind).unwrap(), packed(state));
     let written = joined(resolver, &body, &body);
-    let stored = Body::from_stored(rewritten(name, written.as_bytes()).into()).unwrap();
-    assert_eq!(stored.content(), Content::State, "{name}");
-    let decode = bincode::serde::decode_from_slice::<S, _>;
-    let (read, used) = decode(&stored.payload(), bincode::config::standard()).unwrap();
-    assert_eq!((&read, used), (state, stored.raw_len()), "{name}");
-    stored
+    let is_state = |bytes: Vec<u8>| {
+        let stored = Body::from_stored(bytes.into()).unwrap();
+        assert_eq!(stored.content(), Content::State, "{name}");
+        let decode = bincode::serde::decode_from_slice::<S, _>;
+        let (read, used) = decode(&stored.payload(), bincode::config::standard()).unwrap();
+        assert_eq!((&read, used), (state, stored.raw_len()), "{name}");
+        stored
+    };
+    earlier(name).map(is_state);
+    is_state(rewritten(name, written.as_bytes()))
 }
 
 /// `state` in its golden file, where it shows `shown`, and deleted in a file of its own.

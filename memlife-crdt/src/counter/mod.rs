@@ -1,4 +1,6 @@
-use crate::{Changed, Lattice, ReplicaId, Resettable, pairs};
+mod form;
+
+use crate::{Changed, Lattice, ReplicaId, Resettable};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -102,8 +104,7 @@ enum Amount {
 /// assert_eq!(counter.value(), 4);
 /// # Ok::<(), memlife_crdt::Overflow>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Encoded")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counter {
     /// In the order of the replicas: reading them one after the other is what counters are for.
     rows: Vec<(ReplicaId, Row)>,
@@ -224,26 +225,5 @@ impl Resettable for Counter {
             }
             _ => Changed::No,
         }
-    }
-}
-
-/// A counter as read, before it is known to be one.
-#[derive(Deserialize)]
-#[serde(rename = "Counter")]
-struct Encoded {
-    rows: Vec<(ReplicaId, Row)>,
-}
-
-impl TryFrom<Encoded> for Counter {
-    type Error = &'static str;
-
-    fn try_from(encoded: Encoded) -> Result<Self, Self::Error> {
-        if !pairs::ascend(encoded.rows.iter().map(|(replica, _)| replica)) {
-            return Err("the replicas of a counter are out of order");
-        }
-        if !encoded.rows.iter().all(|(_, row)| row.is_sound()) {
-            return Err("a counter was reset by more than it held");
-        }
-        Ok(Counter { rows: encoded.rows })
     }
 }
