@@ -7,8 +7,8 @@
 //! |---|---|---|---|
 //! | [`Register`] | the newest write shows | the older of two concurrent writes may go | 20 |
 //! | [`MultiValue`] | a value stays until a write that has seen it | no concurrent write may be lost | 35 per value, 20 per replica |
-//! | [`Counter`] | every addition counts once, a reset takes what it saw | many count at once | 20 per replica |
-//! | [`GCounter`] | the same, and only a reset lowers it | going down would be a mistake | 20 per replica |
+//! | [`Counter`] | every addition counts once, a reset takes what it saw | many count at once | 12 to 20 per replica |
+//! | [`GCounter`] | the same, and only a reset lowers it | going down would be a mistake | 12 to 20 per replica |
 //! | [`OrSet`] | an element stays until a removal that has seen it | insertions are to win | 4 to 8 per element, 20 per replica |
 //! | [`RwSet`] | a removal stays until an insertion that has seen it | removals are to win | 5 to 9 per element ever in it, 20 per replica |
 //! | [`Max`], [`Min`] | the best offer since the last reset shows | only the greatest, or the least, matters | 10, 20 per replica |

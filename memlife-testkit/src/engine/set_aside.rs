@@ -62,7 +62,7 @@ pub async fn what_loses_to_another_kind_is_set_aside(subject: &dyn Subject) {
         import(&there, &here_told).await;
         for memory in [&changed, &there] {
             assert_eq!(memory.entry("a/k").await.unwrap().unwrap().kind.name(), "counter");
-            assert_eq!(aside(memory).await, [lost.clone()]);
+            assert_eq!(aside(memory).await, std::slice::from_ref(&lost));
         }
     }
     assert_eq!(there.discard_lost().await.unwrap(), 1);
