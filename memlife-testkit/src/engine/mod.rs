@@ -5,7 +5,9 @@
 pub mod callbacks;
 pub mod clock_steps;
 pub mod expiry;
+pub mod kinds;
 pub mod lists;
+pub mod mismatches;
 pub mod pairs;
 pub mod policies;
 pub mod reads;
@@ -130,6 +132,13 @@ macro_rules! engine_behaviours {
                 expiry: touch_sets_extends_and_shortens_exactly,
                 expiry: touching_never_revives,
                 expiry: a_rule_that_counts_from_creation_is_not_renewed_by_writes,
+                kinds: a_growing_counter_refuses_to_go_down,
+                kinds: a_set_holds_each_element_once,
+                kinds: a_flag_is_on_off_or_never_set,
+                kinds: extremes_keep_the_best_number,
+                kinds: a_map_holds_fields_of_several_kinds,
+                kinds: a_put_to_a_map_merges_its_fields,
+                kinds: concurrent_insertions_and_fields_all_stay,
                 lists: a_prefix_covers_whole_segments_only,
                 lists: deleting_within_a_prefix_touches_nothing_else,
                 lists: keys_that_look_alike_stay_distinct,
@@ -137,6 +146,10 @@ macro_rules! engine_behaviours {
                 lists: pattern_characters_in_keys_are_literal,
                 lists: wildcards_select_segments,
                 lists: peeking_shows_expired_entries,
+                mismatches: a_handle_of_another_kind_is_told_what_the_key_holds,
+                mismatches: a_handle_of_another_kind_than_the_rule_creates_nothing,
+                mismatches: a_put_of_another_type_is_told_what_the_key_holds,
+                mismatches: a_write_to_a_field_of_another_kind_is_told_what_it_holds,
                 pairs: insertion_and_removal_of_one_element,
                 pairs: insertion_and_removal_where_removals_win,
                 pairs: enabling_and_disabling_where_enabling_wins,
