@@ -32,7 +32,8 @@ const MOST_PAGES: u32 = 16_000;
 /// Folds the write-ahead log into the file on a thread of its own, so that commits do not wait for its syncs.
 ///
 /// A log starts anew only with a commit that finds all of it folded, and beside a busy writer the thread never gets
-/// that far. So once the log is long, a commit folds the little that the thread left.
+/// that far. So once the log is long, the thread folds it twice, and a commit the little that came meanwhile: it waits
+/// for syncs, and these take as long as there is to write.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
     config: SqliteConfig,
@@ -41,8 +42,8 @@ pub(crate) struct Checkpointer {
     pages: Arc<AtomicU32>,
     /// How many pages the log had when a checkpoint last began.
     folded: u32,
-    /// Whether a commit is to fold what the thread leaves.
-    is_rest_due: bool,
+    /// How far the log is from starting anew.
+    ending: Ending,
     thread: Option<Thread>,
 }
 
@@ -52,6 +53,17 @@ struct Thread {
     wake: Option<SyncSender<()>>,
     work: Arc<Work>,
     handle: Option<JoinHandle<()>>,
+}
+
+/// The steps by which a long log comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Not due yet.
+    Far,
+    /// The thread folds most of the log, and then the little that came meanwhile.
+    Near,
+    /// A commit folds the least that came after that.
+    Now,
 }
 
 /// Whether the thread is folding, or about to.
@@ -76,28 +88,32 @@ impl Checkpointer {
             Ok(())
         }))?;
         let config = config.clone();
-        Ok(Checkpointer { config, lengths, latch, pages, folded: 0, is_rest_due: false, thread: None })
+        Ok(Checkpointer { config, lengths, latch, pages, folded: 0, ending: Ending::Far, thread: None })
     }
 
     /// To be called after each commit of `connection`.
     pub(crate) fn after_commit(&mut self, connection: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
         if pages < self.folded {
-            (self.folded, self.is_rest_due) = (0, false);
+            (self.folded, self.ending) = (0, Ending::Far);
         }
         if pages >= MOST_PAGES {
             self.wait();
         }
-        if pages - self.folded < self.lengths.checkpoint && !self.is_rest_due
+        if pages - self.folded < self.lengths.checkpoint && self.ending == Ending::Far
             || self.thread.as_ref().is_some_and(|thread| thread.work.is_under_way())
         {
             return;
         }
-        if self.is_rest_due || !self.wake() {
-            self.is_rest_due = false;
+        if self.ending == Ending::Now || !self.wake() {
             fold(connection, &self.latch);
+            self.ending = Ending::Far;
         } else {
-            self.is_rest_due = pages >= self.lengths.restart;
+            self.ending = match self.ending {
+                Ending::Far if pages < self.lengths.restart => Ending::Far,
+                Ending::Far => Ending::Near,
+                Ending::Near | Ending::Now => Ending::Now,
+            };
         }
         self.folded = pages;
     }
