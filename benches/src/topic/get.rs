@@ -31,7 +31,8 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
     let raw = Raw::open(&twin)?;
     let mut getter = raw.getter()?;
     let duel = duel(
-        stage.scale.rounds,
+        // Each is short, and the machine has its moods.
+        8 * stage.scale.rounds,
         async || {
             let watch = Stopwatch::start();
             for key in &keys {

@@ -59,7 +59,8 @@ const CHANGES: usize = 100;
 
 /// The states that merge, beside other crates of them.
 pub async fn measure(stage: &Stage) -> Result<Vec<Section>> {
-    let rounds = stage.scale.rounds;
+    // Each is short, and the machine has its moods.
+    let rounds = 4 * stage.scale.rounds;
     let mut merges = Comparisons::new("Lattices: joins, beside crdts", &MERGES);
     registers(rounds, &mut merges).await?;
     counters(rounds, &mut merges).await?;

@@ -40,7 +40,7 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
     let rows = rows(folder.path(), &items).await?;
 
     let [mut new, mut again, mut new_shared, mut again_shared] = std::array::from_fn(|_| Duel::default());
-    for round in 0..stage.scale.rounds {
+    for round in 0..2 * stage.scale.rounds {
         let path = |name: &str| folder.path().join(format!("{name}{round}.db"));
         let mut raw = [0.0; 2];
         if round % 2 == 1 {

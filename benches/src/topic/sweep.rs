@@ -25,7 +25,7 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
     let entries = stage.scale.entries;
     let big = Big::fill(folder.path().join("template.db"), entries, entries).await?;
     let (mut adjacent, mut spread) = (Duel::default(), Duel::default());
-    for round in 0..stage.scale.rounds {
+    for round in 0..2 * stage.scale.rounds {
         let path = folder.path().join(format!("ours{round}.db"));
         let twin = folder.path().join(format!("raw{round}.db"));
         std::fs::copy(&big.path, &path)?;

@@ -35,7 +35,7 @@ impl CounterHandle {
     /// The value; `None` when nothing is visible.
     ///
     /// # Errors
-    /// `TypeMismatch` when the key holds something else.
+    /// `TypeMismatch` when the key holds no integer.
     pub async fn get(&self) -> Result<Option<i128>> {
         let during = "counter get";
         // What the original wrote is a plain integer until a rule judges it.

@@ -4,21 +4,35 @@ use super::lattice::{Shape, exhausted, json_of, mismatch};
 use super::{Mint, extremes, sets};
 use crate::record::Kind;
 use crate::store::{FieldOp, Op};
+use crate::value::canonical;
 use crate::{Error, ErrorKind, Result, Value};
 use bytes::Bytes;
 use memlife_crdt::{Counter, Field, FieldKind, FieldRef, FlagEw, Map, OrSet};
+use std::collections::BTreeMap;
 
 impl Shape for Map {
     const KIND: Kind = Kind::Map;
     const ABOUT: &'static str = "a map, which takes an object of fields";
 
     fn put(&mut self, value: &Value, mint: &Mint<'_>) -> Result<()> {
-        let serde_json::Value::Object(fields) = json_of::<Map>(value)? else {
-            return Err(mismatch::<Map>("a value that is no object"));
-        };
-        fields.into_iter().try_for_each(|(name, value)| {
-            change_field(self, &name, &FieldOp::Put(crate::value::canonical(value)), mint)
-        })
+        fields_of(value)?
+            .into_iter()
+            .try_for_each(|(name, value)| change_field(self, &name, &FieldOp::Put(value), mint))
+    }
+
+    /// A field that shows what it is to hold stays as it is, a counter a counter.
+    fn assign(&mut self, value: &Value, mint: &Mint<'_>) -> Result<()> {
+        let fields = fields_of(value)?;
+        let stays = |name: &Bytes, held| fields.get(&text(name)) == Some(&canonical(shown(held)));
+        let gone: Vec<Bytes> =
+            self.iter().filter(|(name, held)| !stays(name, *held)).map(|(name, _)| name.clone()).collect();
+        gone.iter().for_each(|name| drop(self.remove(name)));
+        for (name, value) in fields {
+            if self.field(name.as_bytes()).is_none() {
+                change_field(self, &name, &FieldOp::Put(value), mint)?;
+            }
+        }
+        Ok(())
     }
 
     fn operate(&mut self, op: &Op, mint: &Mint<'_>) -> Option<Result<()>> {
@@ -29,11 +43,22 @@ impl Shape for Map {
     }
 
     fn show(&self) -> String {
-        let name = |name: &Bytes| String::from_utf8_lossy(name).into_owned();
         let fields =
-            self.iter().map(|(field, held)| (name(field), shown(held))).collect::<serde_json::Map<_, _>>();
+            self.iter().map(|(field, held)| (text(field), shown(held))).collect::<serde_json::Map<_, _>>();
         serde_json::Value::Object(fields).to_string()
     }
+}
+
+/// The fields of an object, each as JSON text in canonical form.
+fn fields_of(value: &Value) -> Result<BTreeMap<String, Bytes>> {
+    let serde_json::Value::Object(fields) = json_of::<Map>(value)? else {
+        return Err(mismatch::<Map>("a value that is no object"));
+    };
+    Ok(fields.into_iter().map(|(name, value)| (name, canonical(value))).collect())
+}
+
+fn text(name: &Bytes) -> String {
+    String::from_utf8_lossy(name).into_owned()
 }
 
 fn change_field(map: &mut Map, name: &str, op: &FieldOp, mint: &Mint<'_>) -> Result<()> {

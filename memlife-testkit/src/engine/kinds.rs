@@ -3,7 +3,7 @@
 use super::Bench;
 use super::mismatches::{TAKEN, assert_told};
 use crate::Subject;
-use memlife_core::Memory;
+use memlife_core::{ErrorKind, Memory};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -148,6 +148,30 @@ pub async fn a_put_to_a_map_merges_its_fields(subject: &dyn Subject) {
     assert_eq!(shown(&memory, "map/m").await, Some(json!({"d": 4})));
     assert!(memory.delete("map/m").await.unwrap());
     assert_eq!(shown(&memory, "map/m").await, None);
+}
+
+/// Fields that an update leaves as they are keep their kinds, and what it changes is plain.
+pub async fn an_update_of_a_map_keeps_the_fields_it_keeps(subject: &dyn Subject) {
+    let memory = memory_of_kinds(subject).await;
+    let map = memory.map("map/m").unwrap();
+    map.field("tries").add(2).await.unwrap();
+    map.field("tags").insert("a").await.unwrap();
+    map.field("sum").add(1).await.unwrap();
+    map.field("gone").put(&1).await.unwrap();
+    let change = |fields: Option<BTreeMap<String, Json>>| {
+        let mut fields = fields.unwrap();
+        fields.insert("sum".into(), json!("none"));
+        fields.remove("gone");
+        Some(fields)
+    };
+    memory.update("map/m", change).await.unwrap();
+    let expected = json!({"sum": "none", "tags": ["a"], "tries": 2});
+    assert_eq!(shown(&memory, "map/m").await, Some(expected));
+    map.field("tries").add(3).await.unwrap();
+    map.field("tags").insert("b").await.unwrap();
+    assert_eq!(map.field("sum").add(1).await.unwrap_err().kind(), ErrorKind::TypeMismatch);
+    let expected = json!({"sum": "none", "tags": ["a", "b"], "tries": 5});
+    assert_eq!(shown(&memory, "map/m").await, Some(expected));
 }
 
 /// Many tasks on two memories: every element and every field is there.

@@ -138,6 +138,7 @@ macro_rules! engine_behaviours {
                 kinds: extremes_keep_the_best_number,
                 kinds: a_map_holds_fields_of_several_kinds,
                 kinds: a_put_to_a_map_merges_its_fields,
+                kinds: an_update_of_a_map_keeps_the_fields_it_keeps,
                 kinds: concurrent_insertions_and_fields_all_stay,
                 lists: a_prefix_covers_whole_segments_only,
                 lists: deleting_within_a_prefix_touches_nothing_else,
