@@ -277,3 +277,17 @@ fn a_reader_waits_for_no_writer() {
     holder.execute_batch("ROLLBACK").unwrap();
     assert_eq!(place.done(&["list", "--keys", "--expired"]), "coordination/k\nk\n");
 }
+
+#[test]
+fn reaching_the_cap_of_siblings_is_told() {
+    let place = Place::new();
+    let policy = "namespaces:\n  - {namespace: d, conflict_strategy: multi_value, max_siblings: 2}\n";
+    place.write(".memlife/policies.yaml", policy);
+    let told = |writer: &str| {
+        let ran = place.run(&["--as", writer, "put", "d", writer]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stderr.contains("the oldest values went") && ran.stderr.contains("key=d")
+    };
+    assert_eq!(["ann", "bob", "cid"].map(told), [false, false, true]);
+    assert_eq!(place.json(&["conflicts"]), json!({"key": "d", "siblings": 2}));
+}

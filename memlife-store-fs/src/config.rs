@@ -29,6 +29,9 @@ pub struct FsConfig {
     pub limits: Limits,
 }
 
+/// The most writes of one batch: each is a file, and others wait for all of them.
+const BATCH_FILES: usize = 2_500;
+
 impl FsConfig {
     /// The store in `directory`, with everything as it is by default.
     pub fn new(directory: impl AsRef<Path>) -> Self {
@@ -39,7 +42,7 @@ impl FsConfig {
             checkpoint_on_close: true,
             busy_timeout: Duration::from_secs(60),
             reserve_bytes: 1 << 20,
-            limits: Limits::default(),
+            limits: Limits { batch_writes: BATCH_FILES, ..Limits::default() },
         }
     }
 

@@ -64,16 +64,21 @@ async fn beside_original(stage: &Stage, script: &Path) -> Result<Section> {
     let (mut sqlite, mut fs) = (duels::<5>(), duels::<5>());
     let (mut sqlite_anew, mut fs_anew) = (Duel::default(), Duel::default());
     for _ in 0..rounds(stage) {
-        let in_sqlite = rehearse(stage, "sqlite").await?;
+        let before = [rehearse(stage, "sqlite").await?, rehearse(stage, "sqlite").await?];
         let told = Told::by(script, &["bench", "--entries", &entries])?;
         let in_fs = rehearse(stage, "fs").await?;
+        let after = [rehearse(stage, "sqlite").await?, rehearse(stage, "sqlite").await?];
         for (at, operation) in OPERATIONS.into_iter().enumerate() {
             let peer = told.seconds(operation)?;
-            sqlite[at].push(in_sqlite.taken[at], peer);
+            for in_sqlite in before.iter().chain(&after) {
+                sqlite[at].push(in_sqlite.taken[at], peer);
+            }
             fs[at].push(in_fs.taken[at], peer);
         }
         let peer = told.seconds(OPERATIONS[RETRIEVE_COMPRESSED])?;
-        sqlite_anew.push(in_sqlite.anew, peer);
+        for in_sqlite in before.iter().chain(&after) {
+            sqlite_anew.push(in_sqlite.anew, peer);
+        }
         fs_anew.push(in_fs.anew, peer);
     }
     let mut table = Comparisons::new("Beside the Python original", &ABOUT);

@@ -72,7 +72,11 @@ impl Memory {
         let (write, clamped) =
             self.put_write(&key, &value, &options).map_err(|error| error.during("put").on(&key))?;
         let outcome = self.submit(write, options.durability).await;
-        self.written(outcome.map_err(|error| error.during("put").on(&key))?, clamped)
+        let written = self.written(outcome.map_err(|error| error.during("put").on(&key))?, clamped)?;
+        if let Written::Applied(Receipt { dropped_siblings: dropped @ 1.., .. }) = &written {
+            tracing::warn!(%key, dropped, "the key has as many siblings as it may: the oldest values went");
+        }
+        Ok(written)
     }
 
     /// The write that a put submits, and whether the rule's limits changed its expiry.
@@ -242,9 +246,6 @@ impl Memory {
     pub(super) fn written(&self, outcome: Outcome, clamped: bool) -> Result<Written> {
         Ok(match outcome {
             Outcome::Applied { version, stamp, expires_at, dropped, .. } => {
-                if dropped > 0 {
-                    tracing::warn!(dropped, version, "the sibling cap was reached: the oldest values went");
-                }
                 Written::Applied(Receipt { version, stamp, expires_at, clamped, dropped_siblings: dropped })
             }
             Outcome::Unchanged { .. } => Written::Superseded,
