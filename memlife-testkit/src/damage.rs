@@ -4,7 +4,7 @@
 //! missing only if the store's own check finds something wrong; a damaged entry is named by that check.
 
 use crate::random::Random;
-use crate::{Session, draft};
+use crate::{Session, draft, effort};
 use memlife_core::record::Record;
 use memlife_core::resolver::native;
 use memlife_core::store::{Repair, Scan, Verification, Want};
@@ -22,12 +22,15 @@ pub struct Rot {
     pub repair_one_in: u32,
     /// Which damages: the same seed gives the same ones.
     pub seed: u64,
+    /// How many seeds from there on, each with as many cases.
+    pub seeds: u32,
 }
 
 impl Default for Rot {
-    /// 5,000 cases, always the same, so that a failure is one that anybody can see again.
+    /// 5,000 cases, always the same, so that a failure is one that anybody can see again; those of more seeds in the
+    /// long run.
     fn default() -> Self {
-        Rot { cases: 5_000, repair_one_in: 20, seed: 1 }
+        Rot { cases: 5_000, repair_one_in: 20, seed: 1, seeds: effort::factor() }
     }
 }
 
@@ -51,16 +54,17 @@ impl Rot {
         let place = folder.path().join("store");
         let expected = runtime.block_on(fill(&open, &place));
         let good = snapshot(&place);
-        let seed = self.seed;
-        println!("{} damages of {} files, seed {seed}", self.cases, good.len());
-        let mut random = Random::new(seed);
-        for case in 0..self.cases {
-            let (bad, what) = damaged(&good, &mut random);
-            restore(&place, &bad);
-            let repair = random.below(u64::from(self.repair_one_in)) == 0;
-            let checked = runtime.block_on(check(&open, &place, &expected, repair));
-            if let Err(problem) = checked {
-                panic!("case {case} of seed {seed}, {what}: {problem}");
+        for seed in (self.seed..).take(self.seeds as usize) {
+            println!("{} damages of {} files, seed {seed}", self.cases, good.len());
+            let mut random = Random::new(seed);
+            for case in 0..self.cases {
+                let (bad, what) = damaged(&good, &mut random);
+                restore(&place, &bad);
+                let repair = random.below(u64::from(self.repair_one_in)) == 0;
+                let checked = runtime.block_on(check(&open, &place, &expected, repair));
+                if let Err(problem) = checked {
+                    panic!("case {case} of seed {seed}, {what}: {problem}");
+                }
             }
         }
     }

@@ -5,6 +5,7 @@
 //! * [`model::check`] runs random operations against a store and against [`InMemoryStore`], and shrinks.
 //! * [`crash::Torture`] kills processes that write, opens the store again and compares.
 //! * [`damage::Rot`] flips bits of what a store left on disk, cuts it, and reads it again.
+//! * `MEMLIFE_LONG=1` has the random ones of these try 20 times as much.
 //! * [`FaultStore`] fails a chosen call, to test what is built on stores.
 //!
 //! A store is given as a [`Subject`]: one place that can be opened again and again.
@@ -25,6 +26,7 @@ pub mod draft;
 pub mod engine;
 pub mod model;
 
+mod effort;
 mod fault;
 mod random;
 mod session;

@@ -22,8 +22,8 @@ mod child;
 mod ledger;
 mod process;
 
-use crate::Session;
 use crate::random::{self, Random};
+use crate::{Session, effort};
 use child::Role;
 use ledger::Ledger;
 use memlife_core::store::Repair;
@@ -45,9 +45,9 @@ pub struct Torture {
 }
 
 impl Default for Torture {
-    /// 200 rounds of 3 writers, killed within 60 ms.
+    /// 200 rounds of 3 writers, killed within 60 ms; more rounds in the long run.
     fn default() -> Self {
-        Torture { rounds: 200, writers: 3, max_delay_ms: 60 }
+        Torture { rounds: 200 * effort::factor(), writers: 3, max_delay_ms: 60 }
     }
 }
 

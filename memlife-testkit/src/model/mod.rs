@@ -6,7 +6,7 @@ mod compare;
 mod oracle;
 mod plan;
 
-use crate::{InMemorySubject, Session, Subject};
+use crate::{InMemorySubject, Session, Subject, effort};
 use compare::differences;
 use memlife_core::record::ReclaimClass;
 use memlife_core::store::{Cause, Guard, Outcome, Want, Write};
@@ -24,7 +24,7 @@ const MAX_STEPS: usize = 40;
 /// Enough to get to a handful of steps; each try opens a fresh store.
 const MAX_SHRINKS: u32 = 2_000;
 
-/// Runs `cases` random sequences on fresh subjects and on the store in memory.
+/// Runs `cases` random sequences on fresh subjects and on the store in memory; more in the long run.
 ///
 /// The store must begin at `seq` 0, as every fresh store does, so that both mint the same numbers and stamps.
 ///
@@ -57,6 +57,7 @@ fn run<F>(step: impl Strategy<Value = Step>, cases: u32, test: impl Fn(Vec<Step>
 where
     F: Future<Output = Result<(), String>>,
 {
+    let cases = cases * effort::factor();
     let config =
         Config { cases, failure_persistence: None, max_shrink_iters: MAX_SHRINKS, ..Config::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
