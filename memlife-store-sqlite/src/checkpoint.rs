@@ -118,6 +118,15 @@ impl Checkpointer {
         self.folded = pages;
     }
 
+    /// Ends the thread, and empties a long log: short-lived programs leave the last pages in it for the next, but no
+    /// more than those.
+    pub(crate) fn close(&mut self, connection: &Connection) {
+        self.thread = None;
+        if self.pages.load(Ordering::Relaxed) >= self.lengths.checkpoint {
+            empty(connection);
+        }
+    }
+
     /// Waits for the checkpoint that is under way, if there is one.
     pub(crate) fn wait(&self) {
         if let Some(thread) = &self.thread {
@@ -216,6 +225,13 @@ fn run(config: &SqliteConfig, latch: &Latch, work: &Work, woken: &Receiver<()>) 
     while woken.recv().is_ok() {
         fold(&connection, latch);
         work.end();
+    }
+}
+
+/// Folds the log and gives its space back, if nobody else is using it.
+pub(crate) fn empty(connection: &Connection) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::debug!(%error, "the log stays as it is");
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::checkpoint::Checkpointer;
+use crate::checkpoint::{self, Checkpointer};
 use crate::connection::wait_for_others;
 use crate::error::{Fault, from_sqlite, full, poisoned, read_only};
 use crate::latch::Latch;
@@ -44,6 +44,15 @@ enum Failure {
     RolledBack(Error),
     /// Nothing may be tried again; the error says what is known of the writes.
     Final(Error),
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // After an error of the disk nobody knows what a fold would do.
+        if self.latch.check().is_ok() {
+            self.checkpointer.close(&self.connection);
+        }
+    }
 }
 
 impl Commit for Writer {
@@ -274,10 +283,7 @@ impl Writer {
     /// Folds the log into the file, so that its space is used again.
     fn checkpoint(&self) {
         self.checkpointer.wait();
-        let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = folded {
-            tracing::debug!(%error, "the log stays as it is");
-        }
+        checkpoint::empty(&self.connection);
     }
 
     /// The truth outside is ahead of the rows: gives the rows one more chance to follow.

@@ -60,3 +60,16 @@ async fn short_runs_that_fold_nothing_on_closing_leave_a_short_log() {
     assert!(log_bytes(&place) < SHORT_BYTES, "the log has {} bytes", log_bytes(&place));
     assert_eq!(place.session().value("run/3").await.as_deref(), Some("249"));
 }
+
+#[tokio::test]
+async fn a_run_with_much_to_write_leaves_no_log() {
+    let place = Place::new();
+    let store = session(place.config().checkpoint_on_close(false));
+    for at in 0..2_000 {
+        store.apply(put(&format!("run/{at}"), &at.to_string())).await;
+    }
+    assert!(log_bytes(&place) > SHORT_BYTES / 2, "there was little to write");
+    drop(store);
+    assert_eq!(log_bytes(&place), 0);
+    assert_eq!(place.session().value("run/1999").await.as_deref(), Some("1999"));
+}
