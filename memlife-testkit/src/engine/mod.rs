@@ -20,7 +20,8 @@ pub mod writes;
 
 use crate::{START, Subject};
 use memlife_core::policy::{PolicyFile, RuleSet};
-use memlife_core::{Entry, ListOptions, ManualClock, Memory, Policy, Ttl};
+use memlife_core::store::Limits;
+use memlife_core::{Entry, ImportReport, ListContent, ListOptions, ManualClock, Memory, Policy, Ttl};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,17 @@ impl<'a> Bench<'a> {
         Bench::assemble(self.subject, clock, Arc::new(RuleSet::built_in())).await
     }
 
+    /// A memory on a fresh store, under the same clock, that takes `writes` at once; on this one where a store has no
+    /// such limit.
+    pub async fn in_batches_of(&self, writes: usize) -> Memory {
+        let limits = Limits { batch_writes: writes, ..Limits::default() };
+        let store = match self.subject.open_limited(limits).await {
+            Some(store) => store,
+            None => self.subject.open().await,
+        };
+        Memory::builder(store).clock(self.clock.clone()).build().unwrap()
+    }
+
     /// Lets time pass.
     pub fn pass(&self, duration: &str) {
         self.clock.advance(ttl(duration).duration());
@@ -80,6 +92,30 @@ pub fn ttl(text: &str) -> Ttl {
 /// The text that a key holds.
 pub async fn text(memory: &Memory, key: &str) -> Option<String> {
     memory.get::<String>(key).await.unwrap()
+}
+
+/// The lines of an export.
+pub async fn exported(memory: &Memory, options: ListOptions) -> Vec<String> {
+    let mut export = memory.export(options);
+    let mut lines = Vec::new();
+    while let Some(line) = export.next().await.unwrap() {
+        lines.push(serde_json::to_string(&line).unwrap());
+    }
+    lines
+}
+
+/// What a merge needs of everything, in the lines of an export.
+pub async fn states(memory: &Memory) -> Vec<String> {
+    exported(memory, ListOptions::new().content(ListContent::State)).await
+}
+
+/// Imports the lines.
+pub async fn import(memory: &Memory, lines: &[String]) -> ImportReport {
+    let mut import = memory.import();
+    for line in lines {
+        import.line(line).await.unwrap();
+    }
+    import.finish().await.unwrap()
 }
 
 /// Every entry a list shows, in order.

@@ -1,32 +1,11 @@
 //! Records that cannot be merged, or not yet.
 
-use super::{Bench, ttl};
+use super::{Bench, import, states, ttl};
 use crate::{START, Subject};
-use memlife_core::{
-    ImportReport, InMemoryStore, ListContent, ListOptions, ManualClock, Memory, PutOptions, SweepOptions,
-    WhySetAside,
-};
+use memlife_core::{InMemoryStore, ListOptions, ManualClock, Memory, PutOptions, SweepOptions, WhySetAside};
 use std::sync::Arc;
 
 const COUNTERS: &str = "namespaces: [{namespace: 'a/*', conflict_strategy: counter}]";
-
-/// The exported state of everything.
-async fn state_of(memory: &Memory) -> Vec<String> {
-    let mut export = memory.export(ListOptions::new().content(ListContent::State));
-    let mut lines = Vec::new();
-    while let Some(line) = export.next().await.unwrap() {
-        lines.push(serde_json::to_string(&line).unwrap());
-    }
-    lines
-}
-
-async fn import(memory: &Memory, lines: &[String]) -> ImportReport {
-    let mut import = memory.import();
-    for line in lines {
-        import.line(line).await.unwrap();
-    }
-    import.finish().await.unwrap()
-}
 
 /// A memory elsewhere, under a clock of its own.
 fn elsewhere(clock: &Arc<ManualClock>) -> Memory {
@@ -49,12 +28,12 @@ pub async fn what_loses_to_another_kind_is_set_aside(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     bench.memory.put("a/k", &1).await.unwrap();
     let there = elsewhere(&bench.clock);
-    import(&there, &state_of(&bench.memory).await).await;
+    import(&there, &states(&bench.memory).await).await;
     let changed = bench.under(COUNTERS).await;
     bench.pass("1m");
     changed.apply_policy(None).await.unwrap();
     there.put("a/k", "written meanwhile").await.unwrap();
-    let (here_told, there_told) = (state_of(&changed).await, state_of(&there).await);
+    let (here_told, there_told) = (states(&changed).await, states(&there).await);
     let lost = (WhySetAside::TypeConflict, "\"written meanwhile\"".to_owned());
     for _ in 0..2 {
         // The same again tells nothing new.
@@ -75,14 +54,14 @@ pub async fn what_was_set_aside_can_be_read_and_put(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     bench.memory.put_with("a/k", "kept", PutOptions::new().writer("ann")).await.unwrap();
     let there = elsewhere(&bench.clock);
-    import(&there, &state_of(&bench.memory).await).await;
+    import(&there, &states(&bench.memory).await).await;
     bench.pass("1m");
     let policy = memlife_core::policy::PolicyFile::parse(COUNTERS, "test").unwrap();
     let changed = Memory::builder(there.store().clone()).clock(bench.clock.clone());
     let changed = changed.policy(Arc::new(policy.rules)).build().unwrap();
     changed.delete("a/k").await.unwrap();
     changed.counter("a/k").unwrap().add(3).await.unwrap();
-    import(&bench.memory, &state_of(&changed).await).await;
+    import(&bench.memory, &states(&changed).await).await;
     assert_eq!(bench.memory.entry("a/k").await.unwrap().unwrap().kind.name(), "counter");
     let found = bench.memory.set_aside().await.unwrap();
     let entry = found[0].entry(&bench.memory).unwrap();
@@ -98,7 +77,7 @@ pub async fn a_record_from_the_future_waits_for_its_time(subject: &dyn Subject) 
     let ahead = Arc::new(ManualClock::new(START.plus_ms(600_000)));
     let there = elsewhere(&ahead);
     there.put_with("a/k", &2, PutOptions::new().ttl(ttl("2h"))).await.unwrap();
-    let lines = state_of(&there).await;
+    let lines = states(&there).await;
     let due = WhySetAside::FutureStamp(START.plus_ms(540_000));
     for _ in 0..2 {
         let report = import(&bench.memory, &lines).await;
@@ -125,7 +104,7 @@ pub async fn records_from_the_future_are_merged_in_order(subject: &dyn Subject) 
         let ahead = Arc::new(ManualClock::new(START.plus_ms(minutes * 60_000)));
         let there = elsewhere(&ahead);
         there.put(key, &minutes).await.unwrap();
-        import(&bench.memory, &state_of(&there).await).await;
+        import(&bench.memory, &states(&there).await).await;
     }
     bench.pass("10m");
     import(&bench.memory, &[]).await;
@@ -140,7 +119,7 @@ pub async fn a_record_from_a_far_future_is_refused(subject: &dyn Subject) {
         let ahead = Arc::new(ManualClock::new(START.plus_ms(days * 86_400_000)));
         let there = elsewhere(&ahead);
         there.put("a/k", &1).await.unwrap();
-        let report = import(&bench.memory, &state_of(&there).await).await;
+        let report = import(&bench.memory, &states(&there).await).await;
         assert_eq!((report.quarantined, report.rejections), (0, 1));
         assert!(report.rejected[0].reason.contains("days in the future"), "{}", report.rejected[0].reason);
     }

@@ -1,25 +1,12 @@
 //! Export and import.
 
-use super::{Bench, text, ttl};
+use super::{Bench, exported, import, text, ttl};
 use crate::Subject;
-use memlife_core::{ImportReport, InMemoryStore, ListOptions, Memory, PutOptions, Value};
+use memlife_core::{InMemoryStore, ListOptions, Memory, PutOptions, Value};
 use std::sync::Arc;
 
-async fn exported(memory: &Memory) -> Vec<String> {
-    let mut export = memory.export(ListOptions::new());
-    let mut lines = Vec::new();
-    while let Some(line) = export.next().await.unwrap() {
-        lines.push(serde_json::to_string(&line).unwrap());
-    }
-    lines
-}
-
-async fn import(memory: &Memory, lines: &[String]) -> ImportReport {
-    let mut import = memory.import();
-    for line in lines {
-        import.line(line).await.unwrap();
-    }
-    import.finish().await.unwrap()
+async fn values(memory: &Memory) -> Vec<String> {
+    exported(memory, ListOptions::new()).await
 }
 
 async fn fill(bench: &Bench<'_>) {
@@ -39,14 +26,14 @@ async fn fill(bench: &Bench<'_>) {
 pub async fn an_export_comes_back_whole(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     fill(&bench).await;
-    let lines = exported(&bench.memory).await;
+    let lines = values(&bench.memory).await;
     assert_eq!(lines.len(), 5);
     assert!(lines.iter().all(|line| !line.contains('\n')));
     let store = Arc::new(InMemoryStore::new().unwrap());
     let copy = Memory::builder(store).clock(bench.clock.clone()).build().unwrap();
     let report = import(&copy, &lines).await;
     assert_eq!((report.lines, report.imported, report.rejections), (5, 5, 0));
-    let (first, second) = (exported(&copy).await, lines);
+    let (first, second) = (values(&copy).await, lines);
     assert_eq!(first, second);
     let entry = copy.entry("knowledge/k").await.unwrap().unwrap();
     assert_eq!(entry.values.iter().map(|held| held.writer.as_deref().unwrap()).collect::<String>(), "cba");
@@ -56,10 +43,10 @@ pub async fn an_export_comes_back_whole(subject: &dyn Subject) {
 pub async fn a_second_import_changes_nothing(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     fill(&bench).await;
-    let lines = exported(&bench.memory).await;
+    let lines = values(&bench.memory).await;
     let report = import(&bench.memory, &lines).await;
     assert_eq!((report.imported, report.unchanged), (0, 5));
-    assert_eq!(exported(&bench.memory).await, lines);
+    assert_eq!(values(&bench.memory).await, lines);
     bench.pass("10m");
     assert_eq!(import(&bench.memory, &lines).await.expired, 1, "the deadline of a line has passed");
     assert_eq!(text(&bench.memory, "notes/short").await, None);
@@ -70,7 +57,7 @@ pub async fn a_counter_is_not_imported_over(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     let memory = bench.under("namespaces: [{namespace: 'metrics/*', conflict_strategy: counter}]").await;
     memory.put("metrics/n", &5).await.unwrap();
-    let lines = exported(&memory).await;
+    let lines = values(&memory).await;
     let report = import(&memory, &lines).await;
     assert_eq!((report.imported, report.rejections), (0, 1));
     assert!(report.rejected[0].reason.contains("counter"), "{:?}", report.rejected);

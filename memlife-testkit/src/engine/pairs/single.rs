@@ -1,7 +1,8 @@
 //! Pairs of changes that only some kinds know.
 
-use super::two::{Two, exported};
+use super::two::Two;
 use super::{Family, NOTHING};
+use crate::engine::{import, states};
 use crate::{START, Subject};
 use memlife_core::Memory;
 use memlife_core::policy::PolicyFile;
@@ -110,13 +111,9 @@ pub async fn a_write_from_the_future(subject: &dyn Subject) {
     let two = Two::sharing(subject, Family::Register).await;
     two.pass("2m");
     two.write(&two.there, 2).await;
-    let lines = exported(&two.there).await;
+    let lines = states(&two.there).await;
     two.clock.step_to(START);
-    let mut importer = two.here.import();
-    for line in &lines {
-        importer.line(line).await.unwrap();
-    }
-    assert_eq!(importer.finish().await.unwrap().quarantined, 1);
+    assert_eq!(import(&two.here, &lines).await.quarantined, 1);
     assert_eq!(two.here.get::<i64>("lww/k").await.unwrap(), Some(1));
     two.pass("2m");
     assert_eq!(two.outcome().await.0, Family::Register.shown(&[2], &[2]), "once its time has come");

@@ -1,6 +1,6 @@
 use super::Family;
 use super::family::POLICY;
-use crate::engine::{all, ttl};
+use crate::engine::{all, import, states, ttl};
 use crate::{START, Subject};
 use memlife_core::policy::{PolicyFile, RuleSet};
 use memlife_core::store::Expiry;
@@ -70,10 +70,11 @@ impl Two {
 
     /// Each gets what the other has, in both orders and twice, and then both show the same.
     pub(super) async fn exchange(&self) {
-        let (here, there) = (exported(&self.here).await, exported(&self.there).await);
+        let (here, there) = (states(&self.here).await, states(&self.there).await);
         for _ in 0..2 {
-            import(&self.here, &there).await;
-            import(&self.there, &here).await;
+            for (memory, lines) in [(&self.here, &there), (&self.there, &here)] {
+                assert_eq!(import(memory, lines).await.rejected, []);
+            }
         }
         assert_eq!(self.shown_by(&self.here).await, self.shown_by(&self.there).await);
     }
@@ -98,21 +99,4 @@ impl Two {
 
 fn minutes(at: Timestamp) -> u64 {
     (at.since(START) + 30_000) / 60_000
-}
-
-pub(super) async fn exported(memory: &Memory) -> Vec<String> {
-    let mut export = memory.export(ListOptions::new().content(ListContent::State));
-    let mut lines = Vec::new();
-    while let Some(line) = export.next().await.unwrap() {
-        lines.push(serde_json::to_string(&line).unwrap());
-    }
-    lines
-}
-
-async fn import(memory: &Memory, lines: &[String]) {
-    let mut import = memory.import();
-    for line in lines {
-        import.line(line).await.unwrap();
-    }
-    assert_eq!(import.finish().await.unwrap().rejected, []);
 }
