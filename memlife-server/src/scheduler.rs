@@ -145,6 +145,7 @@ impl Scheduler {
             match tokio::time::timeout(pause, stop.as_mut()).await {
                 Ok(()) => return Ok(Next::End),
                 Err(_) if left == 0 => return Ok(Next::GoOn),
+                // Nobody stopped it: the clock is looked at again.
                 Err(_) => {}
             }
         }

@@ -44,7 +44,7 @@ pub(crate) struct Found {
 }
 
 /// The table of entries as one transaction sees it, with the statements that it runs for one write after the other.
-pub(crate) struct Rows<'c> {
+pub(crate) struct Table<'c> {
     connection: &'c Connection,
     find: Option<CachedStatement<'c>>,
     insert: Option<CachedStatement<'c>>,
@@ -52,9 +52,9 @@ pub(crate) struct Rows<'c> {
     update_due: Option<CachedStatement<'c>>,
 }
 
-impl<'c> Rows<'c> {
+impl<'c> Table<'c> {
     pub(crate) fn new(connection: &'c Connection) -> Self {
-        Rows { connection, find: None, insert: None, update: None, update_due: None }
+        Table { connection, find: None, insert: None, update: None, update_due: None }
     }
 
     /// Finds the row of `key`; the record is without its body.
@@ -107,9 +107,9 @@ impl<'c> Rows<'c> {
     }
 }
 
-impl fmt::Debug for Rows<'_> {
+impl fmt::Debug for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows").finish_non_exhaustive()
+        f.debug_struct("Table").finish_non_exhaustive()
     }
 }
 

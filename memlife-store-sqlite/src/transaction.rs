@@ -4,7 +4,7 @@ use crate::error::corrupt;
 use crate::ledger;
 use crate::recent::Recent;
 use crate::removals::{Pruned, Removals, prune};
-use crate::rows::{self, Found, Rows, Trouble};
+use crate::rows::{self, Found, Table, Trouble};
 use crate::schema::FORMAT;
 use crate::usage::{Delta, Groups};
 use memlife_core::record::{Body, Head, Record};
@@ -44,7 +44,7 @@ pub(crate) struct Done {
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
     pub(crate) connection: &'a Connection,
-    rows: Rows<'a>,
+    table: Table<'a>,
     pub(crate) setting: &'a Setting,
     pub(crate) groups: &'a mut Groups,
     pub(crate) durability: Durability,
@@ -86,7 +86,7 @@ impl<'a> Transaction<'a> {
         groups.begin(number(3)?);
         Ok(Transaction {
             connection,
-            rows: Rows::new(connection),
+            table: Table::new(connection),
             setting,
             groups,
             durability,
@@ -167,7 +167,7 @@ impl<'a> Transaction<'a> {
     /// What the write meets, with its body where the decision needs it.
     fn find(&mut self, job: &Job<'_>) -> Result<Option<Found>, Trouble> {
         let write = job.write;
-        let mut found = self.rows.find(&write.key)?;
+        let mut found = self.table.find(&write.key)?;
         let whole = found.as_ref().is_none_or(|found| needs_body(&found.record.head, write));
         if let Some(found) = found.as_mut().filter(|_| whole) {
             found.record.body = rows::load_body(self.connection, found.id, &write.key)?;
@@ -200,7 +200,7 @@ impl<'a> Transaction<'a> {
     fn put_row(&mut self, old: Option<&Found>, record: &Record, home: Home) -> Result<(), Trouble> {
         let group = self.group_of(&record.key, &record.head)?;
         let body: Option<&Body> = record.body.as_ref().filter(|_| home == Home::Row);
-        self.rows.put(old, record, group, body)?;
+        self.table.put(old, record, group, body)?;
         if let Some(old) = old {
             self.groups.subtract(old.group, Delta::of(&old.record.head));
         }
@@ -291,7 +291,7 @@ impl<'a> Transaction<'a> {
         let _ = self.ledger.clock.receive(record.head.stamp.time, wall, MAX_DRIFT_MS);
         self.put_row(old.as_ref(), &record, home)?;
         let key = record.key.clone();
-        let row = self.rows.find(&key)?;
+        let row = self.table.find(&key)?;
         Ok(row.map(|found| Found { record, ..found }))
     }
 

@@ -35,14 +35,14 @@ impl Case<'_> {
 
     /// A join of which the engine has merged the states, if nothing has changed since.
     pub(super) fn merged(&self, theirs: &Record, over: u64, context: &mut Context<'_>) -> Result<Decision> {
-        let Some(mine) = self.current.filter(|mine| mine.head.seq == over) else {
+        let is_alike = |mine: &Record| mine.head.kind == theirs.head.kind;
+        let takes =
+            |mine: &&Record| mine.head.seq == over && (is_alike(mine) || wins_kind(&theirs.head, &mine.head));
+        let Some(mine) = self.current.filter(takes) else {
             return Ok(idle(Outcome::Refused { current: shown(self.current, self.write.reply) }));
         };
         self.receive(theirs, context)?;
-        if mine.head.kind != theirs.head.kind {
-            if !wins_kind(&theirs.head, &mine.head) {
-                return Ok(self.unchanged());
-            }
+        if !is_alike(mine) {
             return self.put_joined(mine, Record { key: mine.key.clone(), ..theirs.clone() }, context);
         }
         let Head { alive, siblings, .. } = theirs.head;

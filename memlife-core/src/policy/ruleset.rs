@@ -63,15 +63,16 @@ impl RuleSet {
         const HOUR: u64 = 3_600_000;
         use CleanupStrategy::{Lazy, Manual, Scheduled};
         let rules = [
-            ("coordination/*", HOUR, Lazy, Kind::Lww),
-            ("session/*", HOUR, Lazy, Kind::Lww),
-            ("swarm/shared/*", 24 * HOUR, Scheduled, Kind::MultiValue),
-            ("swarm/agent/state/*", 7 * 24 * HOUR, Scheduled, Kind::Lww),
-            ("knowledge/*", 0, Manual, Kind::MultiValue),
+            ("coordination/*", Some(HOUR), Lazy, Kind::Lww),
+            ("session/*", Some(HOUR), Lazy, Kind::Lww),
+            ("swarm/shared/*", Some(24 * HOUR), Scheduled, Kind::MultiValue),
+            ("swarm/agent/state/*", Some(7 * 24 * HOUR), Scheduled, Kind::Lww),
+            ("knowledge/*", None, Manual, Kind::MultiValue),
         ];
         let rules = rules.into_iter().filter_map(|(pattern, ttl_ms, cleanup, conflict)| {
+            // All of them are sound, as `the_built_in_rules` of the tests shows.
             let pattern = Pattern::parse(pattern).ok()?;
-            let ttl = Ttl::from_ms(ttl_ms).ok();
+            let ttl = ttl_ms.map(Ttl::from_ms).transpose().ok()?;
             let mut placed = Placed::built_in(Rule { pattern, ttl, cleanup, conflict, ..Rule::fallback() });
             for setting in [Setting::Ttl, Setting::CleanupStrategy, Setting::ConflictStrategy] {
                 placed.origins.set(setting, Origin::Given);

@@ -76,6 +76,7 @@ impl std::str::FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self> {
         let part = |text: &str| -> Option<CursorPart> {
             let (incarnation, seq) = text.split_once('-')?;
+            // Whatever is wrong inside, the whole is told to be no cursor.
             let hex = |digits| u64::from_str_radix(digits, 16).ok();
             Some(CursorPart { incarnation: hex(incarnation)?, seq: hex(seq)? })
         };
