@@ -1,4 +1,4 @@
-use crate::store::{Batch, Change, Durability, Op, Outcome, Write};
+use crate::store::{Batch, Durability, Outcome, Write};
 use crate::{Error, ErrorKind, Result};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -268,18 +268,7 @@ fn attempt<C: Commit>(
 }
 
 fn units_of(write: &Write) -> u32 {
-    let body = match &write.change {
-        Change::Op(Op::Put(body) | Op::PutAt(body, _) | Op::Assign(body)) => Some(body),
-        Change::Join(record) | Change::Merged { record, .. } => record.body.as_ref(),
-        Change::Replace { body, .. } => body.as_ref(),
-        Change::Op(_) | Change::Touch(_) | Change::Restamp | Change::Erase(_) => None,
-    };
-    let elements = match &write.change {
-        Change::Op(Op::Insert(elements) | Op::Remove(elements)) => elements.iter().map(|one| one.len()).sum(),
-        _ => 0,
-    };
-    let bytes = body.map_or(elements, |body| body.as_bytes().len());
-    1 + u32::try_from(bytes / UNIT_BYTES).unwrap_or(MAX_QUEUED_UNITS)
+    1 + u32::try_from(write.body_bytes() / UNIT_BYTES).unwrap_or(MAX_QUEUED_UNITS)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -301,7 +290,7 @@ fn locked() -> Error {
 mod tests {
     use super::*;
     use crate::record::{Body, Compression, Content, ExpiryOrigin, Kind, ReclaimClass};
-    use crate::store::{Expiry, Guard, Placement, Reply};
+    use crate::store::{Change, Expiry, Guard, Op, Placement, Reply};
     use crate::{Encoding, Key, Timestamp};
     use std::sync::mpsc;
 

@@ -23,7 +23,8 @@ pub struct FsConfig {
     pub checkpoint_on_close: bool,
     /// How long a write waits for other processes before it fails as `Locked`.
     pub busy_timeout: Duration,
-    /// The size of the file that is given up when the disk is full, so that deletes and sweeps still run.
+    /// The least size of the file that is given up when the disk is full, so that deletes and sweeps still run. It
+    /// grows with what of the log has to be folded.
     pub reserve_bytes: u64,
     /// Limits. A compressed value of the original has at most as many bytes unpacked as a body may have.
     pub limits: Limits,
@@ -74,7 +75,7 @@ impl FsConfig {
         self
     }
 
-    /// Sets the size of the reserve; 0 is none.
+    /// Sets the least size of the reserve; 0 is none.
     #[must_use]
     pub fn reserve_bytes(mut self, bytes: u64) -> Self {
         self.reserve_bytes = bytes;

@@ -40,12 +40,21 @@ pub(crate) struct Checkpointer {
     lengths: Lengths,
     latch: Arc<Latch>,
     pages: Arc<AtomicU32>,
+    /// How many pages of the log are in the file, too, as the last checkpoint told.
+    done: Arc<AtomicU32>,
     /// How many pages the log had when a checkpoint last began.
     folded: u32,
+    /// How many it had at most: the file keeps its length when the log starts anew.
+    longest: u32,
     /// How far the log is from starting anew.
     ending: Ending,
     thread: Option<Thread>,
 }
+
+/// No checkpoint has told yet how much of the log is in the file: another process may have made one.
+const UNKNOWN: u32 = u32::MAX;
+/// The size of a page: SQLite's default, which no store changes.
+const PAGE_BYTES: u64 = 4_096;
 
 #[derive(Debug)]
 struct Thread {
@@ -87,15 +96,28 @@ impl Checkpointer {
             count.store(pages.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         }))?;
-        let config = config.clone();
-        Ok(Checkpointer { config, lengths, latch, pages, folded: 0, ending: Ending::Far, thread: None })
+        let (config, done) = (config.clone(), Arc::new(AtomicU32::new(UNKNOWN)));
+        Ok(Checkpointer {
+            config,
+            lengths,
+            latch,
+            pages,
+            done,
+            folded: 0,
+            longest: 0,
+            ending: Ending::Far,
+            thread: None,
+        })
     }
 
     /// To be called after each commit of `connection`.
     pub(crate) fn after_commit(&mut self, connection: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
+        self.longest = self.longest.max(pages);
         if pages < self.folded {
-            (self.folded, self.ending) = (0, Ending::Far);
+            // The log started anew. A checkpoint that just ended would tell of the one before.
+            self.wait();
+            self.begin_anew();
         }
         if pages >= MOST_PAGES {
             self.wait();
@@ -106,7 +128,7 @@ impl Checkpointer {
             return;
         }
         if self.ending == Ending::Now || !self.wake() {
-            fold(connection, &self.latch);
+            fold(connection, &self.latch, &self.done);
             self.ending = Ending::Far;
         } else {
             self.ending = match self.ending {
@@ -119,12 +141,48 @@ impl Checkpointer {
     }
 
     /// Ends the thread, and empties a long log: short-lived programs leave the last pages in it for the next, but no
-    /// more than those.
-    pub(crate) fn close(&mut self, connection: &Connection) {
+    /// more than those. Whether the log is empty now.
+    pub(crate) fn close(&mut self, connection: &Connection) -> bool {
+        let is_empty = self.longest >= self.lengths.checkpoint && self.empty(connection);
         self.thread = None;
-        if self.pages.load(Ordering::Relaxed) >= self.lengths.checkpoint {
-            empty(connection);
+        is_empty
+    }
+
+    /// Folds the log and gives its space back; false when it is not all folded, since others use it or the file has no
+    /// room to grow.
+    pub(crate) fn empty(&mut self, connection: &Connection) -> bool {
+        self.wait();
+        let is_busy =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        match is_busy {
+            Ok(false) => {
+                self.pages.store(0, Ordering::Relaxed);
+                self.longest = 0;
+                self.begin_anew();
+                true
+            }
+            Ok(true) => false,
+            Err(error) => {
+                tracing::debug!(%error, "the log stays as it is");
+                false
+            }
         }
+    }
+
+    /// The most bytes by which the file has to grow for the log to be folded.
+    pub(crate) fn unfolded_bytes(&self) -> u64 {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if self.done.load(Ordering::Relaxed) == UNKNOWN && pages >= self.lengths.checkpoint {
+            self.wait();
+        }
+        // What is told of a longer log is of one before.
+        let done = Some(self.done.load(Ordering::Relaxed)).filter(|done| *done <= pages);
+        u64::from(pages - done.unwrap_or(0)) * PAGE_BYTES
+    }
+
+    fn begin_anew(&mut self) {
+        (self.folded, self.ending) = (0, Ending::Far);
+        self.done.store(0, Ordering::Relaxed);
     }
 
     /// Waits for the checkpoint that is under way, if there is one.
@@ -137,19 +195,20 @@ impl Checkpointer {
     /// Has the thread fold what is in the log; false when there is no such thread.
     fn wake(&mut self) -> bool {
         if self.thread.is_none() {
-            self.thread = Thread::start(&self.config, &self.latch);
+            self.thread = Thread::start(&self.config, &self.latch, &self.done);
         }
         self.thread.as_ref().is_some_and(Thread::wake)
     }
 }
 
 impl Thread {
-    fn start(config: &SqliteConfig, latch: &Arc<Latch>) -> Option<Self> {
+    fn start(config: &SqliteConfig, latch: &Arc<Latch>, done: &Arc<AtomicU32>) -> Option<Self> {
         let work = Arc::<Work>::default();
         let (wake, woken) = mpsc::sync_channel(1);
         let run = {
-            let (config, latch, work) = (config.clone(), Arc::clone(latch), Arc::clone(&work));
-            move || run(&config, &latch, &work, &woken)
+            let (config, latch) = (config.clone(), Arc::clone(latch));
+            let (done, work) = (Arc::clone(done), Arc::clone(&work));
+            move || run(&config, &latch, &done, &work, &woken)
         };
         match std::thread::Builder::new().name("memlife-checkpoint".to_owned()).spawn(run) {
             Ok(handle) => Some(Thread { wake: Some(wake), work, handle: Some(handle) }),
@@ -213,7 +272,7 @@ impl Drop for Ended<'_> {
     }
 }
 
-fn run(config: &SqliteConfig, latch: &Latch, work: &Work, woken: &Receiver<()>) {
+fn run(config: &SqliteConfig, latch: &Latch, done: &AtomicU32, work: &Work, woken: &Receiver<()>) {
     let _ended = Ended(work);
     let connection = match connection::open_configured(config, Role::Write) {
         Ok(connection) => connection,
@@ -223,26 +282,21 @@ fn run(config: &SqliteConfig, latch: &Latch, work: &Work, woken: &Receiver<()>) 
         }
     };
     while woken.recv().is_ok() {
-        fold(&connection, latch);
+        fold(&connection, latch, done);
         work.end();
     }
 }
 
-/// Folds the log and gives its space back, if nobody else is using it.
-pub(crate) fn empty(connection: &Connection) {
-    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-        tracing::debug!(%error, "the log stays as it is");
-    }
-}
-
-/// Folds as much of the log as readers let go, and waits for nobody.
-fn fold(connection: &Connection, latch: &Latch) {
-    let checkpoint =
-        || connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()));
-    if let Err(error) = checkpoint() {
-        match Fault::of(&error) {
+/// Folds as much of the log as readers let go, waits for nobody, and tells how many of its pages are `done`.
+fn fold(connection: &Connection, latch: &Latch, done: &AtomicU32) {
+    let checkpoint = || {
+        connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |row| row.get::<_, i64>(2))
+    };
+    match checkpoint() {
+        Ok(pages) => done.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed),
+        Err(error) => match Fault::of(&error) {
             Fault::Io => latch.set(error.to_string()),
             _ => tracing::debug!(%error, "the log stays as it is"),
-        }
+        },
     }
 }

@@ -1,72 +1,118 @@
 use crate::place::{beside, folder_of};
 use rustix::fs::FallocateFlags;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The smallest reserve that is worth its file.
 const MIN_BYTES: u64 = 64 << 10;
+/// It grows by this much at once, where there is room.
+const STEP_BYTES: u64 = 1 << 20;
 /// A reserve is taken again only when this many times its size is free: never from what it gave.
 const ROOM_FACTOR: u64 = 4;
-/// Commits between two looks at whether there is room again.
-const LOOK_EVERY: u32 = 64;
+/// Commits between two looks at what other processes did to the file.
+const LOOK_EVERY: u32 = 16;
 
 /// Disk space that is given up when there is no other, so that entries can still be removed.
+///
+/// A log can be folded only into a file that has room to grow, and before it is folded nothing of it is free. So the
+/// reserve grows with what is not folded yet, and what it cannot cover is not written.
 #[derive(Debug)]
 pub(crate) struct Reserve {
     path: PathBuf,
+    /// What it has at least, where there is room; 0 is no reserve at all.
     bytes: u64,
-    held: bool,
+    /// What it has, as far as this process knows.
+    held: u64,
     commits: u32,
 }
 
 impl Reserve {
     /// The reserve beside the database at `store`, allocated if it is not there and there is room.
     pub(crate) fn open(store: &Path, bytes: u64) -> Self {
-        let path = path_of(store);
-        let held = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() >= MIN_BYTES);
-        let mut reserve = Reserve { path, bytes, held, commits: 0 };
-        if !reserve.held {
-            reserve.allocate();
-        }
+        let mut reserve = Reserve { path: path_of(store), bytes, held: 0, commits: 0 };
+        reserve.look();
+        reserve.allocate();
         reserve
     }
 
     /// Gives the space back to the file system; false when there is none to give.
     pub(crate) fn release(&mut self) -> bool {
         // Another process may have released it: what counts is the file.
-        let held = std::fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() > 0);
-        self.held = false;
+        self.look();
         self.commits = 0;
-        held && OpenOptions::new().write(true).truncate(true).open(&self.path).is_ok()
+        self.held > 0 && self.set_len(0)
     }
 
-    /// Called after each commit: takes the space again once there is plenty.
-    pub(crate) fn after_commit(&mut self) {
-        if self.held || self.bytes == 0 {
-            return;
-        }
+    /// Gives most of it away, for the log of what frees space, and keeps what folding that log may need; false when
+    /// there is nothing to give.
+    pub(crate) fn lend(&mut self) -> bool {
+        self.look();
+        let kept = (self.held / 4).max(MIN_BYTES);
+        self.held > kept && self.set_len(kept)
+    }
+
+    /// Whether the reserve has `bytes`, or can get them.
+    pub(crate) fn covers(&mut self, bytes: u64) -> bool {
+        self.bytes == 0
+            || bytes <= self.held
+            || self.grow(bytes.next_multiple_of(STEP_BYTES))
+            || self.grow(bytes.next_multiple_of(MIN_BYTES))
+    }
+
+    /// Called after each commit, with what its log may need to be folded; false when there is not so much.
+    pub(crate) fn after_commit(&mut self, unfolded: u64) -> bool {
         self.commits += 1;
-        if self.commits >= LOOK_EVERY {
+        if self.bytes > 0 && self.commits >= LOOK_EVERY {
             self.commits = 0;
-            if free_bytes(&self.path) >= self.bytes.saturating_mul(ROOM_FACTOR) {
+            self.look();
+            // Taken again once there is plenty.
+            if self.held < self.bytes && free_bytes(&self.path) >= self.bytes.saturating_mul(ROOM_FACTOR) {
                 self.allocate();
             }
         }
+        self.covers(unfolded)
     }
 
-    fn allocate(&mut self) {
+    /// Takes what there is room for.
+    pub(crate) fn allocate(&mut self) {
         let mut bytes = self.bytes;
-        while bytes >= MIN_BYTES {
-            match write_out(&self.path, bytes) {
-                Ok(()) => {
-                    self.held = true;
-                    return;
-                }
-                Err(error) => tracing::debug!(%error, bytes, "no room for the reserve"),
-            }
+        while bytes >= MIN_BYTES.max(self.held + 1) && !self.grow(bytes) {
             bytes /= 2;
+        }
+    }
+
+    /// Gives back what it has more than at least: the log is folded.
+    pub(crate) fn shrink(&mut self) {
+        if self.held > self.bytes {
+            self.set_len(self.bytes);
+        }
+    }
+
+    fn set_len(&mut self, bytes: u64) -> bool {
+        let file = OpenOptions::new().write(true).open(&self.path);
+        let is_set = file.and_then(|file| file.set_len(bytes)).is_ok();
+        if is_set {
+            self.held = bytes;
+        }
+        is_set
+    }
+
+    fn look(&mut self) {
+        self.held = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+    }
+
+    fn grow(&mut self, bytes: u64) -> bool {
+        match write_out(&self.path, bytes) {
+            Ok(()) => {
+                self.held = bytes;
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, bytes, "no room for the reserve");
+                false
+            }
         }
     }
 }
@@ -76,18 +122,26 @@ pub(crate) fn path_of(store: &Path) -> PathBuf {
     beside(store, "-reserve")
 }
 
+/// Makes the file `bytes` long, all of them allocated; it stays as it was when there is no room.
 fn write_out(path: &Path, bytes: u64) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let before = file.metadata()?.len();
     let written = match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {
-            io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file).and_then(|_| file.flush())
+            fill(&mut file, before, bytes)
         }
         result => result.map_err(io::Error::from),
     };
     if written.is_err() {
-        file.set_len(0)?;
+        file.set_len(before)?;
     }
     written
+}
+
+fn fill(file: &mut File, from: u64, to: u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(from))?;
+    io::copy(&mut io::Read::take(io::repeat(0), to.saturating_sub(from)), file)?;
+    file.flush()
 }
 
 fn free_bytes(path: &Path) -> u64 {

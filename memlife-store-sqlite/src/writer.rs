@@ -1,4 +1,4 @@
-use crate::checkpoint::{self, Checkpointer};
+use crate::checkpoint::Checkpointer;
 use crate::connection::wait_for_others;
 use crate::error::{Fault, from_sqlite, full, poisoned, read_only};
 use crate::latch::Latch;
@@ -15,6 +15,10 @@ use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Key, Patience, Result
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// By how much the file grows for a commit, whatever is in it, and for a write without its body.
+const COMMIT_BYTES: u64 = 64 << 10;
+const WRITE_BYTES: u64 = 1 << 10;
 
 /// The store's writing side, and why it stopped if it did.
 #[derive(Debug)]
@@ -49,8 +53,11 @@ enum Failure {
 impl Drop for Writer {
     fn drop(&mut self) {
         // After an error of the disk nobody knows what a fold would do.
-        if self.latch.check().is_ok() {
-            self.checkpointer.close(&self.connection);
+        if self.latch.check().is_ok()
+            && self.checkpointer.close(&self.connection)
+            && let Some(reserve) = &mut self.reserve
+        {
+            reserve.shrink();
         }
     }
 }
@@ -130,17 +137,17 @@ impl Writer {
         }
     }
 
-    /// The disk is full: tries again with the log folded in, and for what frees space with the reserve released.
+    /// The disk is full: tries again with the log folded in, and for what frees space with the reserve lent.
     fn make_room(
         &mut self,
         jobs: &[Job<'_>],
         durability: Durability,
         patience: Patience,
     ) -> Result<Result<Vec<Result<Outcome>>>, Busy> {
-        self.checkpoint();
-        let may_release = jobs.iter().all(is_freeing);
-        for is_released in [false, true] {
-            if is_released && !(may_release && self.reserve.as_mut().is_some_and(Reserve::release)) {
+        self.fold();
+        let may_borrow = jobs.iter().all(is_freeing);
+        for is_lent in [false, true] {
+            if is_lent && !(may_borrow && self.reserve.as_mut().is_some_and(Reserve::lend)) {
                 break;
             }
             match self.attempt(jobs, durability, patience) {
@@ -160,6 +167,9 @@ impl Writer {
         durability: Durability,
         patience: Patience,
     ) -> Result<Vec<Result<Outcome>>, Failure> {
+        if !self.has_room_for(jobs) {
+            return Err(Failure::Full);
+        }
         let mut outside = Vec::new();
         self.begin(durability, patience)?;
         let done =
@@ -229,9 +239,19 @@ impl Writer {
     fn after_commit(&mut self) {
         self.waiters.wake();
         self.checkpointer.after_commit(&self.connection);
-        if let Some(reserve) = &mut self.reserve {
-            reserve.after_commit();
+        let unfolded = self.checkpointer.unfolded_bytes();
+        if self.reserve.as_mut().is_some_and(|reserve| !reserve.after_commit(unfolded)) {
+            self.fold();
         }
+    }
+
+    /// Whether the log can still be folded once `jobs` are in it: what only frees space may always try.
+    fn has_room_for(&mut self, jobs: &[Job<'_>]) -> bool {
+        let Some(reserve) = &mut self.reserve else { return true };
+        let is_outside = self.setting.bodies.is_some();
+        let growth: u64 = jobs.iter().map(|job| growth_of(job, is_outside)).sum();
+        jobs.iter().all(is_freeing)
+            || reserve.covers(self.checkpointer.unfolded_bytes() + COMMIT_BYTES + growth)
     }
 
     fn abandon(&mut self, trouble: Trouble) -> Failure {
@@ -280,10 +300,15 @@ impl Writer {
         }
     }
 
-    /// Folds the log into the file, so that its space is used again.
-    fn checkpoint(&self) {
-        self.checkpointer.wait();
-        checkpoint::empty(&self.connection);
+    /// Folds the log into the file, so that its space is used again. Where the file has no room to grow, the reserve
+    /// gives it.
+    fn fold(&mut self) {
+        let is_empty = self.checkpointer.empty(&self.connection);
+        let Some(reserve) = &mut self.reserve else { return };
+        if !is_empty && reserve.release() {
+            self.checkpointer.empty(&self.connection);
+        }
+        reserve.allocate();
     }
 
     /// The truth outside is ahead of the rows: gives the rows one more chance to follow.
@@ -291,7 +316,7 @@ impl Writer {
         if !matches!(failure, Failure::Full) {
             return Err(self.fate_unknown(failure));
         }
-        self.checkpoint();
+        self.fold();
         if let Some(reserve) = &mut self.reserve {
             reserve.release();
         }
@@ -352,6 +377,12 @@ pub(crate) fn idle_write(key: &Key) -> Write {
         writer: None,
         reply: Reply::Outcome,
     }
+}
+
+/// The most by which the file grows for a write, pages that are split included.
+fn growth_of(job: &Job<'_>, is_outside: bool) -> u64 {
+    let body = if is_outside { 0 } else { job.write.body_bytes() as u64 };
+    WRITE_BYTES + 2 * body
 }
 
 fn fail_all(jobs: &[Job<'_>], error: &Error) -> Vec<Result<Outcome>> {

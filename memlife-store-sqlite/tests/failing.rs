@@ -203,3 +203,51 @@ async fn no_flipped_bit_is_served_as_a_value() {
         }
     }
 }
+
+/// Writes small entries, 500 at once, until the disk is full; the keys of those that are acknowledged.
+async fn fill_in_batches(mut open: impl FnMut() -> Session) -> Vec<String> {
+    let mut session = open();
+    let mut acknowledged = Vec::new();
+    for n in (0..1_000_000).step_by(500) {
+        let keys: Vec<String> = (n..n + 500).map(|n| format!("a/{n}")).collect();
+        let writes = keys.iter().map(|key| put(key, &"7".repeat(100)).build()).collect();
+        for (key, outcome) in keys.into_iter().zip(session.try_batch(writes).await.unwrap()) {
+            match outcome {
+                Ok(_) => acknowledged.push(key),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+                    return acknowledged;
+                }
+            }
+        }
+        session = open();
+    }
+    panic!("the disk does not fill up");
+}
+
+/// What is in the log has to fit into the file, too: on a disk without room for that nothing could be freed.
+#[tokio::test]
+async fn a_disk_full_of_small_entries_is_freed_by_deletes() {
+    for (mib, opens_each_time) in [(12, false), (24, true)] {
+        let Some(disk) = SmallDisk::mount(mib << 20) else { return };
+        let path = disk.path().join("store.db");
+        let open = || session(SqliteConfig::new(&path).checkpoint_on_close(false));
+        let keys = if opens_each_time {
+            fill_in_batches(open).await
+        } else {
+            let kept = open();
+            fill_in_batches(|| Session::on(Arc::clone(kept.store()))).await
+        };
+        assert!(keys.len() > 5_000, "{} entries fit {mib} MiB", keys.len());
+        let session = open();
+        for keys in keys.chunks(500) {
+            for outcome in session.batch(keys.iter().map(|key| delete(key).build()).collect()).await {
+                outcome.unwrap();
+            }
+        }
+        session.apply(put("b", "1")).await;
+        assert_eq!(session.value("b").await.as_deref(), Some("1"));
+        assert_eq!(session.value("a/7").await, None);
+        assert_eq!(session.store().verify(Repair::No).await.unwrap().findings, []);
+    }
+}

@@ -45,6 +45,22 @@ pub struct Write {
     pub reply: Reply,
 }
 
+impl Write {
+    /// The bytes that it brings along for the body of the entry: about as many as that grows by.
+    pub fn body_bytes(&self) -> usize {
+        match &self.change {
+            Change::Op(Op::Put(body) | Op::PutAt(body, _) | Op::Assign(body)) => body.as_bytes().len(),
+            Change::Op(Op::Insert(elements) | Op::Remove(elements)) => elements.iter().map(Bytes::len).sum(),
+            Change::Op(Op::Field { op, .. }) => op.bytes(),
+            Change::Join(record) | Change::Merged { record, .. } => {
+                record.body.as_ref().map_or(0, |body| body.as_bytes().len())
+            }
+            Change::Replace { body, .. } => body.as_ref().map_or(0, |body| body.as_bytes().len()),
+            Change::Op(_) | Change::Touch(_) | Change::Restamp | Change::Erase(_) => 0,
+        }
+    }
+}
+
 /// A precondition, checked in the atomic section against what is visible there and then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Guard {
@@ -142,6 +158,16 @@ pub enum FieldOp {
     Switch(bool),
     /// Removes the field, whatever it holds.
     Clear,
+}
+
+impl FieldOp {
+    fn bytes(&self) -> usize {
+        match self {
+            FieldOp::Put(value) => value.len(),
+            FieldOp::Insert(elements) | FieldOp::Remove(elements) => elements.iter().map(Bytes::len).sum(),
+            FieldOp::Add(_) | FieldOp::Switch(_) | FieldOp::Clear => 0,
+        }
+    }
 }
 
 /// How a touch changes the expiry.
