@@ -1,4 +1,5 @@
 use anyhow::Result;
+use memlife::{Clock, SystemClock};
 use rusqlite::{Connection, Rows, Statement, StatementStatus, params};
 use std::path::Path;
 
@@ -61,9 +62,9 @@ impl Raw {
         Ok(count.unsigned_abs())
     }
 
-    /// Reads by key.
+    /// Reads by key what has not expired.
     pub fn getter(&self) -> Result<Getter<'_>> {
-        Ok(Getter(self.connection.prepare("SELECT head, body FROM entry WHERE key = ?1")?))
+        Ok(Getter(self.connection.prepare("SELECT reclaim_at, body FROM entry WHERE key = ?1")?))
     }
 
     /// Writes row by row.
@@ -150,12 +151,13 @@ pub struct Steps {
 pub struct Getter<'c>(Statement<'c>);
 
 impl Getter<'_> {
-    /// The body under `key`.
+    /// The body under `key`, if its time has not come by the wall clock.
     pub fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
         let mut rows = self.0.query([key])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        std::hint::black_box(row.get_ref(0)?.as_blob()?);
-        Ok(Some(row.get(1)?))
+        let now = SystemClock.now().ms().cast_signed();
+        let is_over = row.get::<_, Option<i64>>(0)?.is_some_and(|end| end <= now);
+        if is_over { Ok(None) } else { Ok(Some(row.get(1)?)) }
     }
 }
 

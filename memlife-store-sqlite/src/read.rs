@@ -33,10 +33,9 @@ fn get_one(
     key: &Key,
     want: Want,
 ) -> Result<(Option<Record>, Option<Timestamp>)> {
-    // The clock as a subquery: a join with it is prepared anew on every call once its bindings were cleared.
     let sql = match want {
-        Want::Head => "SELECT (SELECT clock FROM ledger WHERE id = 0), head FROM entry WHERE key = ?1",
-        Want::Whole => "SELECT (SELECT clock FROM ledger WHERE id = 0), head, body FROM entry WHERE key = ?1",
+        Want::Head => "SELECT clock,head FROM ledger l,entry WHERE l.id=0 AND key=?1",
+        Want::Whole => "SELECT clock,head,body FROM ledger l,entry WHERE l.id=0 AND key=?1",
     };
     let on_key = |error| from_sqlite(error).on(key);
     let mut select = connection.prepare_cached(sql).map_err(on_key)?;

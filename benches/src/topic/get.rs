@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 const ABOUT: [&str; 2] = [
     "`process` level on both sides. Ours is `Memory::get_value`: the key is checked, head and body are read and \
      checked against their checksums, and the time to live is judged by the wall clock and by the store's. Beside \
-     it a prepared `SELECT head, body FROM entry WHERE key = ?` in autocommit, on a copy of the same file.",
+     it a prepared `SELECT reclaim_at, body FROM entry WHERE key = ?` in autocommit, judged by the wall clock, on a \
+     copy of the same file.",
     "Both read every key once, in random order. Both run one read transaction per get and no write.",
 ];
 
