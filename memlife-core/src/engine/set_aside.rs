@@ -106,7 +106,7 @@ impl Memory {
     /// # Errors
     /// `Invalid` where that would be in more than a month.
     pub(super) fn merged_from(&self, latest: Timestamp) -> Result<Option<Timestamp>> {
-        let now = self.inner.now(Timestamp::EPOCH);
+        let now = self.wall();
         let due = latest.minus_ms(MAX_DRIFT_MS);
         if due <= now {
             return Ok(None);
@@ -120,6 +120,11 @@ impl Memory {
         Ok(Some(due))
     }
 
+    /// The machine's own clock: the store's follows what it receives, and step by step would follow it anywhere.
+    fn wall(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
     /// Keeps a record until `due`.
     pub(super) async fn quarantine(&self, record: &Record, due: Timestamp) -> Result<()> {
         let key = &record.key;
@@ -131,7 +136,7 @@ impl Memory {
 
     /// Merges what was in quarantine and is due. What cannot be merged stays there, with a warning.
     pub(super) async fn release_quarantined(&self) -> Result<()> {
-        let now = self.inner.now(Timestamp::EPOCH);
+        let now = self.wall();
         let mut after = None;
         loop {
             let (page, next) = self.aside_page(QUARANTINE, after).await?;

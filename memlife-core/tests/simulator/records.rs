@@ -1,10 +1,7 @@
 //! Replicas that change shared entries and get each other's records late, twice, in any order or never, under clocks that
 //! disagree and jump; checked after every step against what each has seen, and for agreement once all is delivered.
-//!
-//! One seed is one run: a failure names it, and `MEMLIFE_SEED=N cargo nextest run -p memlife-core seed` shows it again.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
+use crate::random::{Random, run_seeds, seed_by_hand};
 use memlife_core::record::{Kind, ReclaimClass, Record};
 use memlife_core::store::{Cause, Change, Op, Outcome, Retouch};
 use memlife_core::{ErrorKind, InMemoryStore, KEEP_MS, ReplicaId, Stamp, Timestamp};
@@ -21,23 +18,6 @@ const LASTING: [&str; 5] = ["counter/a", "counter/b", "set/a", "lww/a", "lww/b"]
 /// Entries that expire.
 const PASSING: [&str; 2] = ["passing/lww", "passing/counter"];
 const ELEMENTS: u64 = 3;
-
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end.max(1) as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-}
 
 /// Numbers of events.
 type Seen = BTreeSet<usize>;
@@ -422,18 +402,6 @@ async fn run(seed: u64) {
     world.end().await;
 }
 
-/// Runs the seeds of one part, and names the one that fails.
-fn part(number: u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    for seed in (0..SEEDS).filter(|seed| seed % PARTS == number) {
-        let named = std::panic::AssertUnwindSafe(|| runtime.block_on(run(seed)));
-        if let Err(panic) = std::panic::catch_unwind(named) {
-            println!("seed {seed} failed");
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
-
 #[test]
 fn seeds_of_the_first_part_converge() {
     part(0);
@@ -454,11 +422,12 @@ fn seeds_of_the_fourth_part_converge() {
     part(3);
 }
 
-/// The seed that `MEMLIFE_SEED` names, for looking at a failure.
+fn part(number: u64) {
+    run_seeds((0..SEEDS).filter(|seed| seed % PARTS == number), run);
+}
+
+/// For looking at a failure.
 #[test]
-#[allow(clippy::disallowed_methods, reason = "how a person names the seed")]
 fn a_seed_by_hand() {
-    let Some(seed) = std::env::var("MEMLIFE_SEED").ok().and_then(|seed| seed.parse().ok()) else { return };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(run(seed));
+    run_seeds(seed_by_hand(), run);
 }
