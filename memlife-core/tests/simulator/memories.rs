@@ -63,6 +63,10 @@ impl Replica {
         self.clock.step_to(self.now().minus_ms(ms));
     }
 
+    async fn sweep(&self) {
+        self.memory.sweep(SweepOptions::new().reach(Reach::Forced)).await.unwrap();
+    }
+
     async fn record(&self) -> Option<Record> {
         let fetched = self.store.get(&[Key::new(KEY).unwrap()], Want::Whole).await.unwrap();
         fetched.slots.into_iter().next().unwrap()
@@ -122,9 +126,7 @@ impl World {
             0..=4 => self.write(at).await,
             5..=10 => self.deliver(at).await,
             11 => self.change_policy(at).await,
-            12 => {
-                drop(self.replicas[at].memory.sweep(SweepOptions::new().reach(Reach::Forced)).await.unwrap())
-            }
+            12 => self.replicas[at].sweep().await,
             13 => self.replicas[at].step_back(self.random.below(5_000) as u64),
             14 => self.replicas[at].pass(self.random.below(90_000) as u64),
             _ => self.replicas[at].pass(self.random.below(5_000) as u64),
@@ -203,7 +205,7 @@ impl World {
         let latest = self.replicas.iter().map(|replica| replica.latest).max().unwrap();
         for replica in &mut self.replicas {
             replica.pass(latest.plus_ms(MAX_DRIFT_MS).since(replica.now()));
-            drop(replica.memory.sweep(SweepOptions::new().reach(Reach::Forced)).await.unwrap());
+            replica.sweep().await;
         }
         for round in 0.. {
             assert!(round < 10, "replicas go on changing each other");

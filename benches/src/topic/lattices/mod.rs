@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use bytes::Bytes;
 use crdts::{CmRDT, CvRDT, LWWReg, MVReg, Orswot, PNCounter};
 use memlife_crdt::{
-    Contribution, Counter, Hlc, Lattice, MultiValue, OrSet, Register, ReplicaId, Stamp, Timestamp,
+    Contribution, Counter, Hlc, Lattice, Map, MultiValue, OrSet, Register, ReplicaId, Stamp, Timestamp,
 };
 use serde::Serialize;
 use std::hint::black_box;
@@ -56,6 +56,7 @@ pub async fn measure(stage: &Stage) -> Result<Vec<Section>> {
     deltas(rounds, &mut merges).await?;
     sets(rounds, &mut merges).await?;
     multi_values(rounds, &mut merges).await?;
+    maps(rounds, &mut merges).await?;
     Ok(vec![sizes()?, merges.finish(), documents::measure(rounds).await?])
 }
 
@@ -330,6 +331,34 @@ async fn sets(rounds: usize, table: &mut Comparisons) -> Result<()> {
         table.each(what, repeats, &duel, target)?;
     }
     Ok(())
+}
+
+/// The same map of counters twice, ours and the peer's.
+#[derive(Clone, Default)]
+struct Maps {
+    ours: Map,
+    peer: crdts::Map<Bytes, PNCounter<u64>, u64>,
+}
+
+impl Maps {
+    fn count(mut self, replica: u64, fields: impl Iterator<Item = usize>) -> Result<Self> {
+        for at in fields {
+            self.ours.change::<Counter>(element(at), |field| field.add(ReplicaId(replica), 1, 1))?;
+            let context = self.peer.read_ctx().derive_add_ctx(replica);
+            let update = self.peer.update(element(at), context, |field, add| field.inc(add.dot.actor));
+            self.peer.apply(update);
+        }
+        Ok(self)
+    }
+}
+
+/// Whole maps of 1,000 counters.
+async fn maps(rounds: usize, table: &mut Comparisons) -> Result<()> {
+    let base = Maps::default().count(1, 0..SMALL)?;
+    let other = base.clone().count(2, (0..SMALL).step_by(10))?;
+    let repeats = 20;
+    let duel = joins(rounds, &[(base.ours, other.ours)], &[(base.peer, other.peer)], repeats).await?;
+    table.each("maps of 1,000 counters joined, 10 % changed", repeats, &duel, None)
 }
 
 async fn multi_values(rounds: usize, table: &mut Comparisons) -> Result<()> {
