@@ -102,8 +102,9 @@ fn erase_unchanged(
         run.iter().map(|job| (&job.write.key, located(job).map_or_else(Locator::default, |found| found.0)));
     let Some(part @ [first, .., last]) = page.part(wanted) else { return Ok(None) };
     let now = run[0].batch.now.max(transaction.ledger.clock.at);
-    let is_due =
-        Timestamp::from_ms(last.reclaim_at.max(0).cast_unsigned()).plus_ms(transaction.grace_ms) <= now;
+    let is_due = Timestamp::from_ms(last.reclaim_at.max(0).cast_unsigned())
+        .plus_ms(transaction.ledger.grace_ms)
+        <= now;
     if !is_due {
         return Ok(None);
     }
@@ -172,7 +173,7 @@ fn look_up<'j>(
         }
         // By the head, which its checksum vouches for, as a decision by key would.
         let Ok(head) = rows::head(row, 2, key) else { return Ok(None) };
-        let is_due = head.reclaim_at().is_some_and(|at| at.plus_ms(transaction.grace_ms) <= now);
+        let is_due = head.reclaim_at().is_some_and(|at| at.plus_ms(transaction.ledger.grace_ms) <= now);
         if !is_due {
             return Ok(None);
         }

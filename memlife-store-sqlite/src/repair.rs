@@ -6,7 +6,7 @@ use crate::transaction::{Setting, Transaction};
 use crate::usage::{Delta, Groups};
 use crate::verify::{Check, LEDGER_DAMAGED, Problem, Report, Seen, Usage, group_tag, integrity, removals};
 use memlife_core::store::{Cause, Durability, Limits};
-use memlife_core::{Ledger, ReplicaId, Result};
+use memlife_core::{GRACE_MS, Key, Ledger, ReplicaId, Result};
 use rusqlite::Connection;
 use std::sync::Arc;
 
@@ -76,7 +76,13 @@ fn mend_ledger(check: &Check, connection: &Connection, report: &mut Report) -> R
     )?;
     // What a lost record had been given is not known: numbers far beyond cannot have been.
     let seq = last.max(usage.last_seq).cast_unsigned().saturating_add(LOST_NUMBERS);
-    ledger::write(connection, Ledger { seq, clock: usage.last_time })?;
+    // The entry that was left with the grace still tells of it.
+    let told = format!("{}grace", Key::system_prefix());
+    let is_told: bool =
+        connection
+            .query_row("SELECT EXISTS(SELECT 1 FROM entry WHERE key = ?1)", [told], |row| row.get(0))?;
+    let grace_ms = if is_told { GRACE_MS } else { 0 };
+    ledger::write(connection, Ledger { seq, clock: usage.last_time, grace_ms })?;
     connection.execute("UPDATE ledger SET floor = ?1 WHERE id = 0", [seq.cast_signed()])?;
     report.add(None, "ledger", LEDGER_DAMAGED.to_owned(), true);
     Ok(())

@@ -49,7 +49,6 @@ pub(crate) struct Transaction<'a> {
     pub(crate) groups: &'a mut Groups,
     pub(crate) durability: Durability,
     pub(crate) ledger: Ledger,
-    pub(crate) grace_ms: u64,
     pub(crate) removals: Removals,
     /// Living entries that went, by cause.
     pub(crate) ended: [i64; Cause::ALL.len()],
@@ -79,8 +78,10 @@ impl<'a> Transaction<'a> {
             let message = "another process upgraded the store's format: upgrade memlife, then open it anew";
             return Err(Trouble::Outside(Error::new(ErrorKind::Unsupported, message)));
         }
-        let Some(ledger) = ledger::checked(number(0)?, number(1)?, number(6)?) else {
-            let message = "the store's change number or clock is damaged: run `memlife verify --repair`";
+        let columns = ledger::Columns { seq: number(0)?, clock: number(1)?, grace_ms: number(4)? };
+        let Some(ledger) = columns.checked(number(6)?) else {
+            let message =
+                "the store's change number, clock or grace is damaged: run `memlife verify --repair`";
             return Err(Trouble::Outside(corrupt(message)));
         };
         groups.begin(number(3)?);
@@ -91,7 +92,6 @@ impl<'a> Transaction<'a> {
             groups,
             durability,
             ledger,
-            grace_ms: number(4)?.max(0).cast_unsigned(),
             removals: Removals::default(),
             ended: [0; Cause::ALL.len()],
             is_dirty: false,
@@ -134,7 +134,6 @@ impl<'a> Transaction<'a> {
         let mut context = Context {
             wall: job.batch.now,
             replica: self.setting.replica,
-            grace_ms: self.grace_ms,
             body_limit: self.setting.body_limit,
             ledger: &mut self.ledger,
         };
@@ -323,23 +322,24 @@ impl<'a> Transaction<'a> {
     }
 
     fn write_ledger(&self, sum: Delta, kept: i64, pruned: Pruned) -> rusqlite::Result<()> {
-        let (seq, clock) = (self.ledger.seq.cast_signed(), pack_clock(self.ledger.clock));
+        let columns = ledger::Columns::of(self.ledger);
         let mut update = self.connection.prepare_cached(
             "UPDATE ledger SET seq = ?1, clock = ?2, group_changes = ?3, kept = ?4, entries = entries + ?5,
-             stored = stored + ?6, raw = raw + ?7, compressed = compressed + ?8, mark = ?9 WHERE id = 0",
+             stored = stored + ?6, raw = raw + ?7, compressed = compressed + ?8, grace_ms = ?9, mark = ?10
+             WHERE id = 0",
         )?;
         let changes = self.groups.changes();
-        let mark = ledger::mark(seq, clock);
         update.execute((
-            seq,
-            clock,
+            columns.seq,
+            columns.clock,
             changes,
             kept,
             sum.entries,
             sum.stored,
             sum.raw,
             sum.compressed,
-            mark,
+            columns.grace_ms,
+            columns.mark(),
         ))?;
         if self.ended != [0; Cause::ALL.len()] {
             let mut count = self.connection.prepare_cached(

@@ -4,7 +4,7 @@ use super::{Case, Context, Decision, KEEP_MS, MAX_DRIFT_MS, idle};
 use crate::record::{Body, Codec, Compression, Head, Kind, MAX_RAW_BYTES, ReclaimClass, Record};
 use crate::resolver::{self, Mint, Resolved, Resolver};
 use crate::store::{Cause, Op, Outcome};
-use crate::{Error, ErrorKind, Hlc, Result, Stamp, Timestamp};
+use crate::{Error, ErrorKind, Hlc, Result, Stamp, Timestamp, Value};
 use memlife_crdt::Life;
 
 impl Case<'_> {
@@ -62,6 +62,18 @@ impl Case<'_> {
             Error::new(ErrorKind::Invalid, message).on(&self.write.key)
         })?;
         Ok(Some(stamp))
+    }
+
+    /// Lengthens the grace, and leaves an entry that says so.
+    pub(super) fn grant(&self, grace_ms: u64, context: &mut Context<'_>) -> Result<Decision> {
+        if grace_ms <= context.ledger.grace_ms {
+            return Ok(self.unchanged());
+        }
+        context.ledger.grace_ms = grace_ms;
+        let body = Body::of_value(&Value::json(&grace_ms)?, Compression::NONE)?;
+        let stamp = context.mint_stamp();
+        let resolved = Resolved { body: Some(body), alive: true, siblings: 1, dropped: 0 };
+        self.write_content(Kind::Lww, resolved, stamp, None, context)
     }
 
     pub(super) fn write_content(

@@ -81,7 +81,7 @@ impl Case<'_> {
 
     /// Takes a record of which nothing is here, unless its time is over.
     fn take_over(&self, theirs: &Record, context: &mut Context<'_>) -> Result<Decision> {
-        let grace_ms = context.grace_ms;
+        let grace_ms = context.ledger.grace_ms;
         let is_over = |head: &Head| {
             let end = if head.alive { head.life.expires_at } else { Some(head.keep_until) };
             end.is_some_and(|end| end.plus_ms(grace_ms) <= self.now)

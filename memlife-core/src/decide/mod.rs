@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_DRIFT_MS: u64 = 60_000;
 /// How long a tombstone and a removal record are kept for consumers of the feed, in milliseconds.
 pub const KEEP_MS: u64 = 24 * 3_600_000;
+/// How long dead entries wait for replicas, in milliseconds, once a store has any.
+pub const GRACE_MS: u64 = 24 * 3_600_000;
 
 /// What a store persists beside its records, in the same transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub struct Ledger {
     pub seq: u64,
     /// The hybrid clock that stamps are minted from.
     pub clock: Hlc,
+    /// How long dead entries wait for replicas, in milliseconds; 0 until the store has one.
+    pub grace_ms: u64,
 }
 
 /// Where a decision is made.
@@ -34,11 +38,9 @@ pub struct Context<'a> {
     pub wall: Timestamp,
     /// The store's replica.
     pub replica: ReplicaId,
-    /// How long dead entries wait for replicas, in milliseconds; 0 without any.
-    pub grace_ms: u64,
     /// The most bytes of a body.
     pub body_limit: usize,
-    /// The change number and the clock, advanced by what is decided.
+    /// The change number, the clock and the grace, advanced by what is decided.
     pub ledger: &'a mut Ledger,
 }
 
@@ -98,7 +100,7 @@ pub fn needs_body(head: &Head, write: &Write) -> bool {
         Change::Op(_) => head.kind != Kind::Lww || head.origin == ExpiryOrigin::Unjudged,
         // These write the record anew with the body it has.
         Change::Touch(_) | Change::Restamp => true,
-        Change::Replace { .. } | Change::Erase(_) => false,
+        Change::Replace { .. } | Change::Erase(_) | Change::Grace(_) => false,
     };
     decides_by_state || write.reply == Reply::Whole
 }
@@ -116,7 +118,7 @@ pub fn decide(current: Option<&Record>, write: &Write, context: &mut Context<'_>
     let current = adopted.as_ref().or(current);
     let visible = current.filter(|record| is_visible(&record.head, &write.placement, now));
     let case = Case { current, visible, write, now };
-    if !case.guard_holds(context.grace_ms) {
+    if !case.guard_holds(context.ledger.grace_ms) {
         return Ok(idle(Outcome::Refused { current: shown(visible.or(current), write.reply) }));
     }
     match &write.change {
@@ -132,6 +134,7 @@ pub fn decide(current: Option<&Record>, write: &Write, context: &mut Context<'_>
         Change::Touch(retouch) => Ok(case.touch(*retouch, context)),
         Change::Restamp => Ok(case.restamp(context)),
         Change::Erase(cause) => Ok(case.erase(*cause, context)),
+        Change::Grace(ms) => case.grant(*ms, context),
     }
 }
 

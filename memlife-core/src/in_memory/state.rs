@@ -45,13 +45,8 @@ impl State {
             shown(&slot.record, want)
         });
         let mut ledger = self.ledger;
-        let mut context = Context {
-            wall,
-            replica: info.replica,
-            grace_ms: 0,
-            body_limit: info.limits.body_bytes,
-            ledger: &mut ledger,
-        };
+        let mut context =
+            Context { wall, replica: info.replica, body_limit: info.limits.body_bytes, ledger: &mut ledger };
         let Decision { effect, ended, outcome } = decide(current.as_ref(), write, &mut context)?;
         match effect {
             Effect::None => return Ok(outcome),
@@ -146,6 +141,10 @@ impl State {
     }
 
     pub fn due(&self, query: &Due) -> DuePage {
+        // Who asks for `until` wants what a guard would let go then, and guards wait for the grace.
+        let Some(until) = query.until.ms().checked_sub(self.ledger.grace_ms).map(Timestamp::from_ms) else {
+            return DuePage { entries: Vec::new(), clock: self.ledger.clock.at };
+        };
         let start = match query.after {
             Some((at, locator)) => Excluded((query.class, at, locator.0)),
             None => Included((query.class, Timestamp::EPOCH, 0)),
@@ -154,7 +153,7 @@ impl State {
             .indexes
             .due
             .range((start, Unbounded))
-            .take_while(|((class, at, _), _)| *class == query.class && *at <= query.until)
+            .take_while(|((class, at, _), _)| *class == query.class && *at <= until)
             .take(query.limit.max(1))
             .filter_map(|((_, at, locator), key)| {
                 let stored_len = self.records.get(key)?.record.head.stored_len;

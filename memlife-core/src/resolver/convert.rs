@@ -150,7 +150,6 @@ mod tests {
         let mut context = Context {
             wall: Timestamp::from_ms(2_000),
             replica: REPLICA,
-            grace_ms: 0,
             body_limit: 1 << 20,
             ledger: &mut ledger,
         };

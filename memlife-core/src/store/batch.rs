@@ -56,7 +56,7 @@ impl Write {
                 record.body.as_ref().map_or(0, |body| body.as_bytes().len())
             }
             Change::Replace { body, .. } => body.as_ref().map_or(0, |body| body.as_bytes().len()),
-            Change::Op(_) | Change::Touch(_) | Change::Restamp | Change::Erase(_) => 0,
+            Change::Op(_) | Change::Touch(_) | Change::Restamp | Change::Erase(_) | Change::Grace(_) => 0,
         }
     }
 }
@@ -113,6 +113,9 @@ pub enum Change {
     Restamp,
     /// Removes the bytes and leaves a removal record.
     Erase(Cause),
+    /// Lengthens the store's grace to so many milliseconds, and leaves an entry that says so: dead entries wait so
+    /// long for replicas.
+    Grace(u64),
 }
 
 /// A user's operation.
