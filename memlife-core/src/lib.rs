@@ -18,7 +18,7 @@ mod value;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use decide::{
-    Context, Decision, Effect, KEEP_MS, Ledger, MAX_DRIFT_MS, decide, effective_expiry, is_visible,
+    Context, Decision, Effect, GRACE_MS, KEEP_MS, Ledger, MAX_DRIFT_MS, decide, effective_expiry, is_visible,
     needs_body,
 };
 pub use engine::*;

@@ -14,6 +14,7 @@ mod placement;
 mod read;
 mod receipt;
 mod reclaim;
+mod replicate;
 mod seed;
 mod set;
 mod set_aside;
@@ -38,6 +39,7 @@ pub use options::{
     Effort, ListContent, ListOptions, Progress, PutOptions, Reach, ReadOptions, Renewal, Show, SweepOptions,
 };
 pub use receipt::{Receipt, Written};
+pub use replicate::{HORIZON_MS, ReplicateOptions, ReplicationReport, SyncReport};
 pub use set::SetHandle;
 pub use set_aside::{SetAside, WhySetAside};
 pub use state_line::StateLine;

@@ -36,6 +36,8 @@ pub struct SetAside {
 pub enum WhySetAside {
     /// Another replica holds the key as another kind, and decided so later.
     TypeConflict,
+    /// Another replica removed it while this one was away for long.
+    RemovedElsewhere,
     /// Its stamp lies further ahead of the clock than replicas may differ. It is merged from this instant on.
     FutureStamp(Timestamp),
 }
@@ -98,7 +100,11 @@ impl Memory {
         }
         let (key, kind) = (&loser.key, &loser.head.kind);
         tracing::warn!(%key, %kind, "replicas hold the key as different kinds: what lost is set aside");
-        self.keep_aside(LOST, "", loser, WhySetAside::TypeConflict).await
+        self.keep_aside_as_lost(loser, WhySetAside::TypeConflict).await
+    }
+
+    pub(super) async fn keep_aside_as_lost(&self, record: &Record, why: WhySetAside) -> Result<()> {
+        self.keep_aside(LOST, "", record, why).await
     }
 
     /// When a record whose latest time is `latest` can be merged; `None` is now.
@@ -222,7 +228,7 @@ impl Memory {
 }
 
 /// Whether the record is at fault, and not the store.
-fn is_of_the_record(error: &Error) -> bool {
+pub(super) fn is_of_the_record(error: &Error) -> bool {
     use ErrorKind::{Corrupt, Invalid, TooLarge, TypeMismatch};
     matches!(error.kind(), Corrupt | Invalid | TooLarge | TypeMismatch)
 }

@@ -96,14 +96,19 @@ impl Memory {
         self.system_put(&Key::system("policy")?, &applied, guard).await.map(drop)
     }
 
-    async fn system_get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<(T, u64)>> {
+    pub(super) async fn system_get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<(T, u64)>> {
         let fetched = self.inner.store.get(std::slice::from_ref(key), Want::Whole).await?;
         let record = fetched.slots.into_iter().next().flatten().filter(|record| record.head.alive);
         record.map(|record| Ok((record.body()?.value(1 << 20)?.parse()?, record.head.version))).transpose()
     }
 
     pub(super) async fn system_put<T: Serialize>(&self, key: &Key, value: &T, guard: Guard) -> Result<bool> {
-        let value = Value::json(value)?;
+        let body = Body::of_value(&Value::json(value)?, Compression::NONE)?;
+        let outcome = self.system_change(key, Change::Op(Op::Put(body)), guard).await?;
+        Ok(matches!(outcome, Outcome::Applied { .. }))
+    }
+
+    pub(super) async fn system_change(&self, key: &Key, change: Change, guard: Guard) -> Result<Outcome> {
         let placement = Placement {
             rule: "".into(),
             kind: Kind::Lww,
@@ -118,11 +123,11 @@ impl Memory {
         let write = Write {
             key: key.clone(),
             guard,
-            change: Change::Op(Op::Put(Body::of_value(&value, Compression::NONE)?)),
+            change,
             placement: Arc::new(placement),
             writer: None,
             reply: Reply::Outcome,
         };
-        Ok(matches!(self.apply_one(write, None).await?, Outcome::Applied { .. }))
+        self.apply_one(write, None).await
     }
 }

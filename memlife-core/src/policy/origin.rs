@@ -17,10 +17,11 @@ pub(super) enum Setting {
     CompressionLevel,
     CompressionThreshold,
     MaxSiblings,
+    Replicate,
 }
 
 impl Setting {
-    const ALL: [Setting; 12] = [
+    const ALL: [Setting; 13] = [
         Setting::Ttl,
         Setting::MinTtl,
         Setting::MaxTtl,
@@ -33,6 +34,7 @@ impl Setting {
         Setting::CompressionLevel,
         Setting::CompressionThreshold,
         Setting::MaxSiblings,
+        Setting::Replicate,
     ];
 
     /// The key as policy files write it.
@@ -50,6 +52,7 @@ impl Setting {
             Setting::CompressionLevel => "compression_level",
             Setting::CompressionThreshold => "compression_threshold_bytes",
             Setting::MaxSiblings => "max_siblings",
+            Setting::Replicate => "replicate",
         }
     }
 
@@ -70,6 +73,7 @@ impl Setting {
             Setting::CompressionLevel => packs.then(|| rule.compression.level.to_string()),
             Setting::CompressionThreshold => packs.then(|| rule.compression.threshold_bytes.to_string()),
             Setting::MaxSiblings => Some(rule.max_siblings.to_string()),
+            Setting::Replicate => Some(rule.replicates.to_string()),
         }
     }
 }

@@ -81,6 +81,8 @@ pub struct Rule {
     pub compression: Compression,
     /// The most values a put leaves beside each other under `multi_value`.
     pub max_siblings: u32,
+    /// Whether entries are sent to other stores and taken from them.
+    pub replicates: bool,
 }
 
 /// The most siblings per key where a policy does not say.
@@ -102,6 +104,7 @@ impl Rule {
             conflict: Kind::Lww,
             compression: Compression::DEFAULT,
             max_siblings: DEFAULT_MAX_SIBLINGS,
+            replicates: true,
         }
     }
 

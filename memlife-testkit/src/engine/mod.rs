@@ -11,6 +11,7 @@ pub mod mismatches;
 pub mod pairs;
 pub mod policies;
 pub mod reads;
+pub mod replication;
 pub mod set_aside;
 pub mod stats;
 pub mod strategies;
@@ -206,6 +207,16 @@ macro_rules! engine_behaviours {
                 reads: a_value_of_another_type_is_a_type_mismatch,
                 reads: a_value_above_the_limit_is_refused_and_nothing_changes,
                 reads: system_keys_are_hidden,
+                replication: both_sides_come_to_the_same,
+                replication: a_quiet_sync_sends_and_writes_nothing,
+                replication: a_ring_of_three_falls_silent,
+                replication: a_pattern_and_a_rule_select_what_goes,
+                replication: a_copy_brings_everything_and_leaves_no_trace,
+                replication: the_dead_wait_for_replicas,
+                replication: a_replica_away_for_long_brings_nothing_back,
+                replication: a_replica_away_for_a_while_is_told_what_was_deleted,
+                replication: a_replica_ahead_of_its_time_waits,
+                replication: a_refused_record_is_told_and_holds_up_nothing,
                 set_aside: a_record_from_a_far_future_is_refused,
                 set_aside: a_record_from_the_future_waits_for_its_time,
                 set_aside: records_from_the_future_are_merged_in_order,

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use std::sync::Arc;
 
 /// What a rule may say; a default section all but the first.
-const RULE_KEYS: [&str; 14] = [
+const RULE_KEYS: [&str; 15] = [
     "namespace",
     "ttl_seconds",
     "ttl",
@@ -23,6 +23,7 @@ const RULE_KEYS: [&str; 14] = [
     "compression_algorithm",
     "compression_level",
     "max_siblings",
+    "replicate",
 ];
 const CLEANUP_STRATEGIES: [(&str, CleanupStrategy); 3] = [
     ("lazy", CleanupStrategy::Lazy),
@@ -80,6 +81,9 @@ impl RuleReader<'_> {
         }
         if let Some(field) = own(fields, Setting::MaxSiblings, origins) {
             rule.max_siblings = field.whole(1..=MAX_MAX_SIBLINGS)?;
+        }
+        if let Some(field) = own(fields, Setting::Replicate, origins) {
+            rule.replicates = field.bool()?;
         }
         Ok(placed)
     }
