@@ -91,6 +91,8 @@ pub enum Command {
     Policy(command::policy::PolicyArgs),
     Export(command::export::ExportArgs),
     Import(command::import::ImportArgs),
+    Copy(command::replicate::CopyArgs),
+    Sync(command::replicate::SyncArgs),
     Hook(command::hook::HookArgs),
     #[cfg(feature = "daemon")]
     Daemon(command::daemon::DaemonArgs),

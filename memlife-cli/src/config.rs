@@ -172,7 +172,7 @@ fn text_of(path: &Path) -> Result<&str> {
 }
 
 /// `url` without what stands before the last `@` of its authority.
-fn without_password(url: &str) -> String {
+pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     match authority.rsplit_once('@') {

@@ -1,7 +1,7 @@
 //! What every command gets: the settings, the policy, the output, and the way to the store.
 
 use crate::args::GlobalArgs;
-use crate::config::Settings;
+use crate::config::{Settings, without_password};
 use crate::logging;
 use crate::output::Output;
 use anyhow::{Context, Result};
@@ -80,9 +80,21 @@ impl Session {
     /// # Errors
     /// When the store cannot be opened.
     pub fn open_as(&self, options: OpenOptions) -> Result<Memory> {
+        self.open_at(&self.settings.store.url, self.store_url(), options)
+    }
+
+    /// Opens another store and tells its warnings.
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    pub fn open_url(&self, url: &str, stay: Stay) -> Result<Memory> {
+        self.open_at(url, &without_password(url), self.open_options(stay))
+    }
+
+    fn open_at(&self, url: &str, shown: &str, options: OpenOptions) -> Result<Memory> {
         let memory = self
-            .wait(open_with(&self.settings.store.url, options))
-            .with_context(|| format!("the store {} could not be opened", self.store_url()))?;
+            .wait(open_with(url, options))
+            .with_context(|| format!("the store {shown} could not be opened"))?;
         for warning in &memory.store().info().warnings {
             self.output.note(&warning.0);
         }

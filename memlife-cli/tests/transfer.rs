@@ -6,6 +6,8 @@ mod support;
 use serde_json::{Value, json};
 use support::Place;
 
+const COUNTERS: &str = "namespaces: [{namespace: 'count/*', conflict_strategy: counter}]";
+
 #[test]
 fn what_is_exported_can_be_imported() {
     let (from, to) = (Place::new(), Place::new());
@@ -30,6 +32,51 @@ fn what_is_exported_can_be_imported() {
     let writers: Vec<_> = siblings.iter().map(|one| one["writer"].clone()).collect();
     assert_eq!(writers, ["bob", "ann"]);
     assert_eq!(to.run_with(&["--output", "json", "import"], &exported).lines()[0]["unchanged"], 4);
+}
+
+#[test]
+fn a_copy_brings_everything_to_another_store() {
+    let place = Place::new();
+    place.write(".memlife/policies.yaml", COUNTERS);
+    place.done(&["put", "a/1", "1"]);
+    place.done(&["counter", "add", "count/k", "3"]);
+    place.done(&["put", "a/gone", "1"]);
+    place.done(&["delete", "a/gone"]);
+    let (from, to) = ("sqlite:.memlife/store.db", "fs:copied");
+    for joined in [3, 0] {
+        let report = place.run(&["--output", "json", "copy", from, to]).lines().remove(0);
+        assert_eq!(
+            (&report["sent"], &report["joined"], &report["refused"]),
+            (&3.into(), &joined.into(), &0.into())
+        );
+    }
+    assert_eq!(place.done(&["--store", to, "export"]), place.done(&["export"]));
+    place.run(&["copy", from, from]).fails(2, "one store");
+    place.run(&["copy", from, "nowhere:x"]).fails(2, "nowhere");
+}
+
+#[test]
+fn two_stores_that_sync_come_to_the_same() {
+    let place = Place::new();
+    let other = "fs:team";
+    place.write(".memlife/policies.yaml", COUNTERS);
+    place.done(&["counter", "add", "count/k", "3"]);
+    place.done(&["--store", other, "put", "b/1", "1"]);
+    let report = place.run(&["--output", "json", "sync", other]).lines().remove(0);
+    assert_eq!((&report["received"]["joined"], &report["sent"]["joined"]), (&1.into(), &1.into()));
+    place.done(&["counter", "add", "count/k", "4"]);
+    place.done(&["--store", other, "counter", "add", "count/k", "5"]);
+    place.done(&["delete", "b/1"]);
+    place.done(&["sync", other]);
+    for store in [&[][..], &["--store", other]] {
+        let get = [store, &["get", "count/k"]].concat();
+        assert_eq!(place.done(&get).trim(), "12");
+        assert_eq!(place.run(&[store, &["get", "b/1"]].concat()).code, 1);
+    }
+    // What was sent comes back once.
+    place.done(&["sync", other]);
+    let quiet = place.run(&["--output", "json", "sync", other]).lines().remove(0);
+    assert_eq!((&quiet["received"]["sent"], &quiet["sent"]["sent"]), (&0.into(), &0.into()));
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod list;
 pub mod man;
 pub mod policy;
 pub mod put;
+pub mod replicate;
 pub mod set;
 pub mod stats;
 pub mod touch;
@@ -52,6 +53,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Policy(args) => in_session(&global, |session| policy::run(session, &args)),
         Command::Export(args) => in_session(&global, |session| export::run(session, &args)),
         Command::Import(args) => in_session(&global, |session| import::run(session, &args)),
+        Command::Copy(args) => in_session(&global, |session| replicate::copy(session, &args)),
+        Command::Sync(args) => in_session(&global, |session| replicate::sync(session, &args)),
         Command::Hook(args) => Ok(hook::run(global, args)),
         #[cfg(feature = "daemon")]
         Command::Daemon(args) => in_session(&global, |session| daemon::run(session, args)),

@@ -74,6 +74,7 @@ struct RuleView<'a> {
     conflict_strategy: &'a str,
     compression: Option<CompressionView>,
     max_siblings: u32,
+    replicate: bool,
 }
 
 #[derive(Serialize)]
@@ -121,6 +122,7 @@ impl<'a> RuleView<'a> {
                 threshold_bytes: rule.compression.threshold_bytes,
             }),
             max_siblings: rule.max_siblings,
+            replicate: rule.replicates,
         }
     }
 

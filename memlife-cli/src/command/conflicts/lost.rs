@@ -41,9 +41,13 @@ pub fn run(session: &Session, memory: &Memory, args: &LostArgs) -> Result<Exit> 
 
 fn print(session: &Session, memory: &Memory, aside: SetAside) -> Result<()> {
     let entry = aside.entry(memory)?;
-    let (why, due) = match aside.why {
-        WhySetAside::TypeConflict => ("type_conflict", None),
-        WhySetAside::FutureStamp(due) => ("future_stamp", Some(instant::show(due))),
+    let (why, told, due) = match aside.why {
+        WhySetAside::TypeConflict => ("type_conflict", "lost to another kind".to_owned(), None),
+        WhySetAside::RemovedElsewhere => ("removed_elsewhere", "was removed elsewhere".to_owned(), None),
+        WhySetAside::FutureStamp(due) => {
+            let due = instant::show(due);
+            ("future_stamp", format!("waits until {due}"), Some(due))
+        }
     };
     if session.output.is_json() {
         let line = ExportLine { state: Some(aside.state), ..ExportLine::of(&entry)? };
@@ -51,10 +55,6 @@ fn print(session: &Session, memory: &Memory, aside: SetAside) -> Result<()> {
         session.output.json(&LostView { why, due, set_aside_at, kind, entry: line })?;
         return Ok(());
     }
-    let told = match due {
-        None => "lost to another kind".to_owned(),
-        Some(due) => format!("waits until {due}"),
-    };
     let value = entry.values.first().map(|held| text_of(&held.value)).unwrap_or_default();
     session.output.line(&format!("{}\t{}\t{told}\t{value}", entry.key, entry.kind.name()))?;
     Ok(())
