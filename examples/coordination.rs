@@ -1,6 +1,6 @@
 //! Several agents share out tasks: each task goes to exactly one of them, and nobody waits for anybody.
 
-use memlife::{Guard, Memory, PutOptions, Result, Written};
+use memlife::{Claimed, Memory, Result};
 use std::time::Duration;
 
 const AGENTS: u32 = 3;
@@ -31,14 +31,15 @@ async fn work(memory: &Memory, agent: &str) -> Result<String> {
     let mut done = 0;
     for task in 1..=TASKS {
         // The claim ends by itself after ten minutes, should this agent die on the way.
-        let claim = PutOptions::new().guard(Guard::Absent).ttl("10m".parse()?).writer(agent);
-        match memory.put_with(task_key(task), agent, claim).await? {
-            Written::Applied(_) => {
+        match memory.claim(task_key(task), agent, "10m".parse()?).await? {
+            Claimed::Won(_) => {
                 done += 1;
                 // The work itself.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            Written::Refused(_) | Written::Superseded => {}
+            Claimed::Held(entry) => {
+                println!("{agent}: {} is with {}", entry.key, entry.writer.as_deref().unwrap_or("nobody"));
+            }
         }
     }
     Ok(format!("{agent} did {done} of {TASKS} tasks"))

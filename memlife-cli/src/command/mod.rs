@@ -1,5 +1,6 @@
 //! One file per command. Each calls the engine and prints.
 
+pub mod claim;
 pub mod cleanup;
 pub mod completions;
 pub mod conflicts;
@@ -23,6 +24,7 @@ pub mod set;
 pub mod stats;
 pub mod touch;
 pub mod verify;
+pub mod watch;
 pub mod whereabouts;
 
 use crate::args::{Cli, Command, GlobalArgs};
@@ -47,6 +49,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Counter(args) => in_session(&global, |session| counter::run(session, &args)),
         Command::Set(args) => in_session(&global, |session| set::run(session, &args)),
         Command::Flag(args) => in_session(&global, |session| flag::run(session, &args)),
+        Command::Claim(args) => in_session(&global, |session| claim::claim(session, &args)),
+        Command::Renew(args) => in_session(&global, |session| claim::renew(session, &args)),
+        Command::Release(args) => in_session(&global, |session| claim::release(session, &args)),
+        Command::Watch(args) => in_session(&global, |session| watch::run(session, &args)),
         Command::Cleanup(args) => in_session(&global, |session| cleanup::run(session, &args)),
         Command::Stats(_) => in_session(&global, stats::run),
         Command::Conflicts(args) => in_session(&global, |session| conflicts::run(session, &args)),

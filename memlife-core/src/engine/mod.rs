@@ -1,6 +1,7 @@
 //! What users hold: verbs on keys, over a store, a policy and a clock.
 
 mod apply_policy;
+mod claim;
 mod contention;
 mod counter;
 mod entry;
@@ -25,9 +26,11 @@ mod system;
 mod transfer;
 mod typed;
 mod update;
+mod watch;
 mod write;
 
 pub use apply_policy::ApplyReport;
+pub use claim::{Claimed, Lease};
 pub use counter::CounterHandle;
 pub use entry::Entry;
 pub use feed::{Event, Events};
@@ -46,6 +49,7 @@ pub use state_line::StateLine;
 pub use stats::{Count, Expiring, Stats};
 pub use sweep::{Stop, SweepReport};
 pub use transfer::{Export, ExportLine, ImportReport, Importer, Rejected, SiblingLine};
+pub use watch::{Watch, WatchOptions, Watched};
 pub use write::{TouchMode, Touched};
 
 use crate::Result;

@@ -83,7 +83,7 @@ impl Memory {
         if self.is_visible(key, head, now) {
             let renews = self.inner.renews_on_read && options.renewal == Renewal::ByRule;
             if renews && options.show == Show::Visible {
-                self.renew(key, head, now).await;
+                self.renew_on_read(key, head, now).await;
             }
             return true;
         }
@@ -110,7 +110,7 @@ impl Memory {
     }
 
     /// Renews an entry that was read. Failing to renew fails no read.
-    async fn renew(&self, key: &Key, head: &Head, now: Timestamp) {
+    async fn renew_on_read(&self, key: &Key, head: &Head, now: Timestamp) {
         let rule = self.inner.policy.rule_for(key);
         let (Refresh::OnRead, Some(ttl), ExpiryOrigin::Rule) = (rule.refresh, rule.ttl, head.origin) else {
             return;

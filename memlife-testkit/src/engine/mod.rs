@@ -3,6 +3,7 @@
 //! [`engine_behaviours!`](crate::engine_behaviours) expands into one named test per behaviour.
 
 pub mod callbacks;
+pub mod claims;
 pub mod clock_steps;
 pub mod expiry;
 pub mod kinds;
@@ -17,6 +18,7 @@ pub mod stats;
 pub mod strategies;
 pub mod sweeps;
 pub mod transfer;
+pub mod watches;
 pub mod writes;
 
 use crate::{START, Subject};
@@ -151,6 +153,10 @@ macro_rules! engine_behaviours {
             $crate::engine_behaviours! { @list $factory;
                 callbacks: a_panic_in_an_update_loses_nothing_and_counts_nothing,
                 callbacks: an_update_that_loses_the_race_runs_again,
+                claims: one_of_many_holds_a_claim,
+                claims: of_many_at_once_one_gets_it,
+                claims: a_claim_lasts_as_long_as_it_is_renewed,
+                claims: late_writes_of_a_former_holder_are_fenced_off,
                 clock_steps: an_hour_back_keeps_the_order_of_writes,
                 clock_steps: an_hour_back_revives_nothing,
                 clock_steps: an_hour_back_for_another_process_revives_nothing,
@@ -246,6 +252,11 @@ macro_rules! engine_behaviours {
                 transfer: a_second_import_changes_nothing,
                 transfer: an_export_comes_back_whole,
                 transfer: bad_lines_are_named_and_the_rest_goes_on,
+                watches: a_watch_tells_what_happens_and_why,
+                watches: a_snapshot_comes_first,
+                watches: a_watch_goes_on_from_a_cursor,
+                watches: an_unknown_cursor_is_a_gap,
+                watches: a_write_wakes_a_watch,
                 writes: a_guard_on_absence_lets_one_of_many_win,
                 writes: a_guard_on_a_version_refuses_and_shows_what_is_there,
                 writes: a_touch_keeps_the_version,

@@ -1,0 +1,103 @@
+//! claim, renew, release and watch, between processes.
+#![cfg(all(unix, feature = "sqlite", feature = "fs"))]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
+use support::Place;
+
+const STORES: [&str; 2] = ["sqlite:s.db", "fs:folder"];
+
+#[test]
+fn one_process_holds_a_claim() {
+    let place = Place::new();
+    let claim = ["claim", "task/1", "--ttl", "1h"];
+    place.run(&claim).fails(2, "--as");
+    for store in STORES {
+        let by = |name, args: &[&str]| place.run(&[&["--store", store, "--as", name], args].concat());
+        let won = by("ann", &claim);
+        let token = won.stdout.trim();
+        assert_eq!(won.code, 0, "{won:?}");
+        by("bob", &claim).fails(1, "ann holds \"task/1\" until ");
+        let told = by("bob", &[&["--output", "json"], &claim[..]].concat()).lines().remove(0);
+        assert_eq!((&told["held"], &told["owner"]), (&json!(false), &json!("ann")));
+        assert_eq!(by("ann", &["renew", "task/1", "--token", token, "--ttl", "2h"]).stdout.trim(), token);
+        by("bob", &["release", "task/1", "--token", "1"]).fails(1, "lost");
+        assert_eq!(by("ann", &["release", "task/1", "--token", token]).code, 0);
+        by("ann", &["renew", "task/1", "--token", token, "--ttl", "2h"]).fails(1, "lost");
+        assert_eq!(by("bob", &claim).code, 0);
+        // Ann goes on as if nothing had happened.
+        assert_eq!(by("ann", &["put", "task/1", "late", "--if-version", token]).code, 1);
+    }
+}
+
+/// A watch in a process of its own.
+struct Watch {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Watch {
+    fn start(place: &Place, args: &[&str]) -> Self {
+        let mut child = place.command().args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Watch { child, lines }
+    }
+
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_watch_follows_other_processes() {
+    for store in STORES {
+        let place = Place::new();
+        let done = |args: &[&str]| place.done(&[&["--store", store], args].concat());
+        done(&["put", "a/1", "1"]);
+        let mut watch = Watch::start(&place, &["--store", store, "watch", "a", "--snapshot"]);
+        let first = watch.next();
+        assert_eq!(
+            (&first["event"], &first["key"], &first["value"]),
+            (&json!("put"), &json!("a/1"), &json!(1))
+        );
+        let end = watch.next();
+        assert_eq!(end["event"], "snapshot_end");
+        done(&["put", "b/1", "1"]);
+        done(&["put", "a/2", "2"]);
+        assert_eq!(watch.next()["key"], "a/2");
+        done(&["delete", "a/1"]);
+        let gone = watch.next();
+        assert_eq!(
+            (&gone["event"], &gone["key"], &gone["cause"]),
+            (&json!("removed"), &json!("a/1"), &json!("deleted"))
+        );
+        drop(watch);
+        // Another one goes on where the snapshot ended.
+        let since = end["cursor"].as_str().unwrap();
+        let mut watch = Watch::start(&place, &["--store", store, "watch", "a", "--since", since]);
+        let keys = [watch.next(), watch.next()].map(|told| told["key"].clone());
+        assert_eq!(keys, [json!("a/2"), json!("a/1")]);
+    }
+}
+
+#[test]
+fn what_is_no_cursor_is_told() {
+    let place = Place::new();
+    place.run(&["watch", "--since", "yesterday"]).fails(2, "cursor");
+    let told = Watch::start(&place, &["watch", "--since", "7-1"]).next();
+    assert_eq!(told["event"], "gap");
+}
