@@ -101,6 +101,7 @@ pub enum Command {
     #[cfg(feature = "daemon")]
     Daemon(command::daemon::DaemonArgs),
     Verify(command::verify::VerifyArgs),
+    Torture(command::torture::TortureArgs),
     Where(command::whereabouts::WhereArgs),
     Demo(command::demo::DemoArgs),
     Completions(command::completions::CompletionsArgs),

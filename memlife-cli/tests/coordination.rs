@@ -95,6 +95,30 @@ fn a_watch_follows_other_processes() {
 }
 
 #[test]
+fn what_is_acknowledged_before_a_kill_is_kept() {
+    let place = Place::new();
+    for store in STORES {
+        let args = [
+            "--store",
+            store,
+            "--output",
+            "json",
+            "torture",
+            "--processes",
+            "4",
+            "--writes",
+            "1500",
+            "--kills",
+            "6",
+        ];
+        let proof: Value = serde_json::from_str(&place.done(&args)).unwrap();
+        assert_eq!((&proof["acknowledged"], &proof["kept"]), (&json!(6_000), &json!(6_000)));
+        assert!(proof["kills"].as_u64().unwrap() > 0, "{proof}");
+        assert_eq!(place.run(&["--store", store, "list"]).code, 1, "nothing is left");
+    }
+}
+
+#[test]
 fn what_is_no_cursor_is_told() {
     let place = Place::new();
     place.run(&["watch", "--since", "yesterday"]).fails(2, "cursor");

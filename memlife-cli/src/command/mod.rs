@@ -22,6 +22,7 @@ pub mod put;
 pub mod replicate;
 pub mod set;
 pub mod stats;
+pub mod torture;
 pub mod touch;
 pub mod verify;
 pub mod watch;
@@ -65,6 +66,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         #[cfg(feature = "daemon")]
         Command::Daemon(args) => in_session(&global, |session| daemon::run(session, args)),
         Command::Verify(args) => in_session(&global, |session| verify::run(session, &args)),
+        Command::Torture(args) => in_session(&global, |session| torture::run(session, &args)),
         Command::Where(_) => whereabouts::run(&Settings::resolve(&global, None)?, &output(&global)),
         Command::Demo(args) => in_session(&global, |session| demo::run(session, args)),
         Command::Completions(args) => completions::run(&output(&global), &args),
