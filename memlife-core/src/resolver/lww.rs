@@ -15,14 +15,14 @@ impl Resolver for LwwResolver {
         Kind::Lww
     }
 
-    fn change(&self, _current: Option<&Body>, op: &Op, _mint: &Mint<'_>) -> Result<Resolved> {
+    fn change(&self, current: Option<&Body>, op: &Op, _mint: &Mint<'_>) -> Result<Resolved> {
         match op {
             Op::Put(body) | Op::PutAt(body, _) | Op::Assign(body) => Ok(Resolved::one(body.clone())),
-            Op::Add(_) | Op::Insert(_) | Op::Remove(_) | Op::Switch(_) | Op::Field { .. } => Err(Error::new(
-                ErrorKind::TypeMismatch,
-                "the key holds a plain value (lww): put a value instead, or give the key a rule of another kind",
-            )),
             Op::Delete => Ok(Resolved { body: None, alive: false, siblings: 0, dropped: 0 }),
+            Op::Add(_) => Err(mismatch(current, "counter")),
+            Op::Insert(_) | Op::Remove(_) => Err(mismatch(current, "or_set")),
+            Op::Switch(_) => Err(mismatch(current, "flag_ew")),
+            Op::Field { .. } => Err(mismatch(current, "map")),
         }
     }
 
@@ -44,6 +44,15 @@ impl Resolver for LwwResolver {
         let value = body.value(limit)?;
         Ok(vec![Held { value, stamp: head.stamp, writer: head.writer.clone() }])
     }
+}
+
+/// An operation of another strategy: what is there, and what would take it.
+fn mismatch(current: Option<&Body>, strategy: &str) -> Error {
+    let is = if current.is_some() { "the key holds a plain value" } else { "the key is for a plain value" };
+    let message = format!(
+        "{is} (lww): put a value instead, or give the key a rule with `conflict_strategy: {strategy}`"
+    );
+    Error::new(ErrorKind::TypeMismatch, message)
 }
 
 /// Whether `mine` remains when both are joined.
