@@ -170,8 +170,10 @@ impl<'a> Run<'a> {
                 Err(error) => self.refuse(&error.on(&record.key)),
             }
         }
-        if !writes.is_empty() {
-            for outcome in self.to.submit_all(writes).await? {
+        let most = self.to.inner.store.info().limits.batch_writes.max(1);
+        while !writes.is_empty() {
+            let batch = writes.drain(..most.min(writes.len())).collect();
+            for outcome in self.to.submit_all(batch).await? {
                 match outcome {
                     Ok(Outcome::Applied { .. }) => self.report.joined += 1,
                     Ok(_) => self.report.unchanged += 1,
