@@ -10,6 +10,7 @@ mod million;
 mod peers;
 mod put;
 mod python;
+mod sharing;
 mod sweep;
 
 use crate::args::Args;
@@ -39,13 +40,15 @@ pub enum Topic {
     Million,
     /// The memlife command as a process
     Command,
+    /// Copies from store to store, and watches
+    Sharing,
     /// The backends beside each other
     Backends,
 }
 
 impl Topic {
     /// Every topic, in the order of the results.
-    pub const ALL: [Topic; 10] = [
+    pub const ALL: [Topic; 11] = [
         Topic::Counts,
         Topic::Lattices,
         Topic::Get,
@@ -55,6 +58,7 @@ impl Topic {
         Topic::Python,
         Topic::Million,
         Topic::Command,
+        Topic::Sharing,
         Topic::Backends,
     ];
 
@@ -75,6 +79,7 @@ impl Topic {
             Topic::Python => python::measure(stage, args).await,
             Topic::Million => Ok(vec![million::measure(stage).await?]),
             Topic::Command => command::measure(stage, args).await,
+            Topic::Sharing => Ok(vec![sharing::measure(stage).await?]),
             Topic::Backends => Ok(vec![backends::measure(stage).await?]),
         }
     }

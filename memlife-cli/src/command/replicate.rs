@@ -139,7 +139,7 @@ fn watch(session: &Session, here: &Memory, there: &Memory, options: &ReplicateOp
             }
             Err(error) if may_pass(&error) => {
                 session.output.problem(&format!("{error}; trying again in {} s", pause.as_secs()));
-                session.wait(tokio::time::sleep(pause));
+                session.wait(async { tokio::time::sleep(pause).await });
                 pause = (pause * 2).min(PAUSES.1);
             }
             Err(error) => return Err(error.into()),

@@ -68,7 +68,8 @@ impl Worker<'_> {
         if !matches!(error.kind(), Indeterminate | Locked | Unavailable) {
             return Err(error.into());
         }
-        session.wait(tokio::time::sleep(PAUSE));
+        session.output.problem(&format!("{error}; trying again"));
+        session.wait(async { tokio::time::sleep(PAUSE).await });
         Ok(())
     }
 }
