@@ -37,7 +37,7 @@ impl RedbConfig {
             create: true,
             busy_timeout: Duration::ZERO,
             cache_bytes: 32 << 20,
-            reserve_bytes: 1 << 20,
+            reserve_bytes: 4 << 20,
             limits: Limits::default(),
         }
     }

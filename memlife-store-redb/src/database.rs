@@ -1,7 +1,9 @@
+use crate::backend::Backend;
 use crate::error::{Fault, Trouble, corrupt, from_redb};
 use memlife_core::{Error, Result};
 use redb::{Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 use std::fmt;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -135,7 +137,6 @@ impl Gate<'_> {
         work(&self.shared.begin_read()?)
     }
 
-
     /// Runs redb's own check of the whole file; true when nothing had to be mended.
     pub(crate) fn check_integrity(&self) -> Result<bool, Trouble> {
         let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +173,13 @@ impl Gate<'_> {
 
 /// Opens the file at `path`, which has to be one of redb.
 pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Handle, Trouble> {
-    let database = Builder::new().set_cache_size(cache_bytes).open(path)?;
+    // An empty file would be made a database: what opens stores has looked at it before.
+    create(File::options().read(true).write(true).open(path)?, cache_bytes)
+}
+
+/// Opens `file`, and makes it a database of redb if it is empty.
+pub(crate) fn create(file: File, cache_bytes: usize) -> Result<Handle, Trouble> {
+    let database = Builder::new().set_cache_size(cache_bytes).create_with_backend(Backend::new(file)?)?;
     Ok(Handle::Writing(Box::new(database)))
 }
 

@@ -39,7 +39,20 @@ macro_rules! ends_the_transaction {
     )*};
 }
 
-ends_the_transaction!(StorageError, TableError, TransactionError, CommitError, DatabaseError, SetDurabilityError);
+ends_the_transaction!(
+    StorageError,
+    TableError,
+    TransactionError,
+    CommitError,
+    DatabaseError,
+    SetDurabilityError
+);
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Trouble::All(redb::Error::Io(error))
+    }
+}
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {

@@ -12,11 +12,12 @@
 //! | room | what it is for |
 //! |---|---|
 //! | `config` | what a store is opened with |
-//! | `open`, `schema`, `frame`, `identity`, `place`, `reserve`, `database` | the file, its format and who it is |
+//! | `open`, `schema`, `frame`, `identity`, `place`, `reserve`, `backend`, `database` | the file, its format and who it is |
 //! | `writer`, `transaction`, `usage`, `removals`, `rows`, `latch` | one commit, and what ends all commits |
 //! | `read`, `feed`, `waiters` | reading, on the caller's thread |
 //! | `verify`, `repair` | checking and rebuilding |
 
+mod backend;
 mod config;
 mod database;
 mod error;

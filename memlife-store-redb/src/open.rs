@@ -83,7 +83,8 @@ fn create(config: &RedbConfig) -> Result<Opened> {
     let path = &config.path;
     let draft = place::beside(path, &format!("-new-{:016x}", identity::random()?));
     place::create(&draft)?;
-    let made = contained(|| found(&draft, config.cache_bytes)).and_then(|made| made.map_err(Trouble::into_error));
+    let made =
+        contained(|| found(&draft, config.cache_bytes)).and_then(|made| made.map_err(Trouble::into_error));
     let placed = made.and_then(|made| {
         let folder = place::folder_of(path);
         place::rename_new(&draft, path)

@@ -169,8 +169,7 @@ pub(crate) fn due(transaction: &ReadTransaction, query: &Due) -> Result<DuePage,
 /// Usage by group, and the totals.
 pub(crate) fn usage(transaction: &ReadTransaction, query: &UsageQuery) -> Result<UsagePage, Trouble> {
     let state = state(transaction)?;
-    let mut page =
-        UsagePage { totals: state.totals, clock: state.ledger.clock.at, ..UsagePage::default() };
+    let mut page = UsagePage { totals: state.totals, clock: state.ledger.clock.at, ..UsagePage::default() };
     if query.limit == 0 {
         return Ok(page);
     }

@@ -56,7 +56,9 @@ fn check_pages(gate: &Gate<'_>) -> Result<bool> {
         Ok(Ok(is_whole)) => Ok(is_whole),
         // Somebody is reading: it cannot be told now, and the tables are looked at all the same.
         Ok(Err(Trouble::All(redb::Error::TransactionInProgress))) => Ok(true),
-        Ok(Err(Trouble::All(error))) if Fault::of(&error) != Fault::Corrupt => Err(Trouble::All(error).into_error()),
+        Ok(Err(Trouble::All(error))) if Fault::of(&error) != Fault::Corrupt => {
+            Err(Trouble::All(error).into_error())
+        }
         Ok(Err(_)) | Err(_) => {
             gate.reopen().map_err(Trouble::into_error)?;
             Ok(false)

@@ -12,6 +12,9 @@ const ROOM_FACTOR: u64 = 4;
 /// Commits between two looks at how much is free.
 const LOOK_EVERY: u32 = 16;
 
+/// With less free space than this the disk may be full any moment.
+const TIGHT_BYTES: u64 = 64 << 20;
+
 /// Disk space that is given up when there is no other, so that entries can still be removed.
 ///
 /// redb never changes a page in place, so removing an entry takes pages before it gives any.
@@ -43,6 +46,11 @@ impl Reserve {
             self.held = 0;
         }
         is_released
+    }
+
+    /// Whether the disk is about to be full.
+    pub(crate) fn is_tight(&self) -> bool {
+        free_bytes(&self.path) < TIGHT_BYTES
     }
 
     /// Called after each commit: takes the space again once there is plenty.

@@ -68,6 +68,7 @@ impl RedbStore {
             limits: info.limits,
             level: config.durability,
             unsynced: 0,
+            refused_bytes: None,
         };
         // Every commit above `memory` waits for the disk, which no task should do on its own thread.
         let level = match config.durability {
@@ -110,7 +111,9 @@ impl Drop for RedbStore {
 #[async_trait]
 impl Store for RedbStore {
     async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
-        self.shared.read(|transaction| read::get(transaction, keys, want)).map_err(|error| error.during("get"))
+        self.shared
+            .read(|transaction| read::get(transaction, keys, want))
+            .map_err(|error| error.during("get"))
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {

@@ -35,7 +35,8 @@ impl Groups {
         total: &mut Tally,
     ) -> Result<(), Trouble> {
         for (tag, (added, taken)) in self.0.into_iter().filter(|(_, (added, taken))| added != taken) {
-            let mut tally = table.get(tag.as_bytes())?.and_then(|row| decode(row.value())).unwrap_or_default();
+            let mut tally =
+                table.get(tag.as_bytes())?.and_then(|row| decode(row.value())).unwrap_or_default();
             for tally in [&mut tally, &mut *total] {
                 tally.add(added);
                 tally.subtract(taken);

@@ -25,6 +25,8 @@ pub(crate) struct Writer {
     pub(crate) level: Durability,
     /// Commits that only this process has.
     pub(crate) unsynced: u32,
+    /// The body of the least write that the disk had no room for, since something was committed.
+    pub(crate) refused_bytes: Option<usize>,
 }
 
 /// Why a transaction is not committed.
@@ -56,6 +58,8 @@ impl Commit for Writer {
         let jobs: Vec<Job<'_>> = accepted()
             .flat_map(|(&batch, _)| batch.writes.iter().map(move |write| Job { batch, write }))
             .collect();
+        // Space may have come from outside meanwhile.
+        self.refused_bytes = None;
         let asked = accepted().map(|(batch, _)| batch.durability).max().unwrap_or_default();
         let mut outcomes = self.resolve(&jobs, asked.max(self.level)).into_iter();
         let answers = batches.iter().zip(refusals).map(|(batch, refusal)| match refusal {
@@ -92,6 +96,9 @@ impl Writer {
         if let Err(error) = self.latch.check() {
             return fail_all(jobs, &error);
         }
+        if self.is_hopeless(jobs) {
+            return fail_all(jobs, &full());
+        }
         let error = match self.attempt(jobs, durability) {
             Ok(outcomes) => return outcomes,
             Err(Failure::Final(error)) => return fail_all(jobs, &error),
@@ -101,13 +108,23 @@ impl Writer {
             },
             Err(Failure::RolledBack(error)) => error,
         };
-        if jobs.len() == 1 {
+        if let [job] = jobs {
+            if error.kind() == ErrorKind::Full && !is_freeing(job) {
+                self.refused_bytes = Some(job.write.body_bytes());
+            }
             return vec![Err(error)];
         }
         let (front, back) = jobs.split_at(jobs.len() / 2);
         let mut outcomes = self.resolve(front, durability);
         outcomes.extend(self.resolve(back, durability));
         outcomes
+    }
+
+    /// Whether less than any of these found no room just now: each attempt on a full disk opens the file anew.
+    fn is_hopeless(&self, jobs: &[Job<'_>]) -> bool {
+        let needs_more =
+            |refused| jobs.iter().all(|job| !is_freeing(job) && job.write.body_bytes() >= refused);
+        self.refused_bytes.is_some_and(needs_more)
     }
 
     /// The disk is full: what frees space gets the reserve.
@@ -129,6 +146,7 @@ impl Writer {
         match contained(|| self.transact(jobs, is_synced, &mut submitted)) {
             Ok(Ok(Done { outcomes, is_dirty, .. })) => {
                 if is_dirty {
+                    self.refused_bytes = None;
                     self.unsynced = if is_synced { 0 } else { self.unsynced + 1 };
                     self.waiters.wake();
                     self.reserve.iter_mut().for_each(Reserve::after_commit);
@@ -160,6 +178,10 @@ impl Writer {
             true => redb::Durability::Immediate,
             false => redb::Durability::None,
         })?;
+        // Saves what reopening would otherwise read the whole file for, and syncs twice instead of once: lone puts
+        // took about twice as long, and after a kill a file of 100,000 entries opened in 6 ms instead of 200 ms. A kill
+        // is rare and worth the wait. On a disk that is about to be full each write may take a reopening.
+        transaction.set_quick_repair(self.reserve.as_ref().is_some_and(Reserve::is_tight));
         let done = Section::open(&transaction, self.setting)?.run(jobs)?;
         if done.is_dirty {
             *submitted = Some(done.seq);
