@@ -27,7 +27,7 @@ Example:
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
 pub struct GlobalArgs {
-    /// The store: sqlite:PATH, fs:DIR or memory: [env: MEMLIFE_STORE] [default: see `memlife where`]
+    /// The store: sqlite:PATH, fs:DIR, redb:PATH or memory: [env: MEMLIFE_STORE] [default: see `memlife where`]
     #[arg(long, global = true, value_name = "URL")]
     pub store: Option<String>,
     /// The policy file [env: MEMLIFE_POLICIES] [default: see `memlife where`]

@@ -104,7 +104,7 @@ impl Session {
     /// Whether the store is there already; opening it would create it otherwise.
     pub fn store_is_there(&self) -> bool {
         match self.settings.store.url.split_once(':') {
-            Some(("sqlite" | "fs", path)) => Path::new(path).exists(),
+            Some(("sqlite" | "fs" | "redb", path)) => Path::new(path).exists(),
             _ => true,
         }
     }

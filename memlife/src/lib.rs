@@ -35,6 +35,7 @@
 //! |---|---|---|
 //! | `sqlite:PATH` | `sqlite` (default) | one file, shared by many processes |
 //! | `fs:DIR` | `fs` | one readable JSON file per key |
+//! | `redb:PATH` | `redb` | one file of one process at a time, in pure Rust |
 //! | `memory:` | always | this process only |
 
 mod open;

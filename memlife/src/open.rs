@@ -140,8 +140,10 @@ pub fn open_store(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
         "memory" if place.is_empty() => open_memory(options),
         "sqlite" => open_sqlite(place, options),
         "fs" => open_fs(place, options),
+        "redb" => open_redb(place, options),
         _ => {
-            let message = format!("no store has the scheme {scheme:?}: use sqlite:PATH, fs:DIR or memory:");
+            let message =
+                format!("no store has the scheme {scheme:?}: use sqlite:PATH, fs:DIR, redb:PATH or memory:");
             Err(Error::new(ErrorKind::Unsupported, message).during("open"))
         }
     }
@@ -149,8 +151,9 @@ pub fn open_store(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
 
 fn open_memory(options: &OpenOptions) -> Result<Arc<dyn Store>> {
     if let Some(asked) = options.durability.filter(|asked| *asked > Durability::Memory) {
-        let message =
-            format!("memory: keeps nothing beyond the process and cannot give {asked}: use sqlite: or fs:");
+        let message = format!(
+            "memory: keeps nothing beyond the process and cannot give {asked}: use sqlite:, fs: or redb:"
+        );
         return Err(Error::new(ErrorKind::Unsupported, message).during("open"));
     }
     Ok(Arc::new(InMemoryStore::new()?))
@@ -190,8 +193,67 @@ fn open_fs(_directory: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
     Err(left_out("fs"))
 }
 
-#[cfg(not(all(feature = "sqlite", feature = "fs")))]
+#[cfg(feature = "redb")]
+fn open_redb(path: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    use memlife_store_redb::{RedbConfig, RedbStore};
+    let mut config = RedbConfig::new(path).durability(options.durability.unwrap_or_default());
+    if let Some(timeout) = options.busy_timeout {
+        config = config.busy_timeout(timeout);
+    }
+    Ok(Arc::new(RedbStore::open(config).map_err(|error| error.during("open"))?))
+}
+
+#[cfg(not(feature = "redb"))]
+fn open_redb(_path: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    Err(left_out("redb"))
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "fs", feature = "redb")))]
 fn left_out(feature: &str) -> Error {
-    let message = format!("this build has no {feature} store: build it with the cargo feature `{feature}`");
+    let built_in = [
+        ("sqlite:PATH", cfg!(feature = "sqlite")),
+        ("fs:DIR", cfg!(feature = "fs")),
+        ("redb:PATH", cfg!(feature = "redb")),
+    ];
+    let offered: String =
+        built_in.iter().filter(|(_, is_in)| *is_in).map(|(url, _)| format!("{url}, ")).collect();
+    let message = format!(
+        "this build has no {feature} store: build it with the cargo feature `{feature}`, or use what is built in: \
+         {offered}memory:"
+    );
     Error::new(ErrorKind::Unsupported, message).during("open")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_scheme_is_told_the_known_ones() {
+        let error = open_store("tape:1", &OpenOptions::new()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("sqlite:PATH, fs:DIR, redb:PATH or memory:"), "{error}");
+    }
+
+    #[cfg(not(feature = "redb"))]
+    #[test]
+    fn a_store_that_was_left_out_is_told_with_those_that_were_not() {
+        let error = open_store("redb:store.redb", &OpenOptions::new()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("cargo feature `redb`"), "{error}");
+        assert_eq!(error.message().contains("sqlite:PATH"), cfg!(feature = "sqlite"), "{error}");
+    }
+
+    #[cfg(feature = "redb")]
+    #[test]
+    fn a_redb_store_opens_by_its_url_once_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("redb:{}", folder.path().join("store.redb").display());
+        let store = open_store(&url, &OpenOptions::new()).unwrap();
+        assert_eq!((store.info().backend, store.info().durability), ("redb", Durability::Process));
+        let error = open_store(&url, &OpenOptions::new()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        drop(store);
+        open_store(&url, &OpenOptions::new()).unwrap();
+    }
 }

@@ -4,6 +4,7 @@ use crate::{Draft, Session, draft};
 use memlife_core::record::ReclaimClass;
 use memlife_core::store::{Cause, Change, Guard, Outcome, Write};
 use memlife_core::{Clock, Result, Store, SystemClock};
+use std::fmt;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -27,22 +28,42 @@ const SHORT_MS: u64 = 20;
 /// So long an entry lives that must outlive every test, in milliseconds.
 const LONG_MS: u64 = 24 * 3_600_000;
 
+/// What stands between the number of a part and what the part told.
+pub(super) const TOLD: &str = ": ";
+
+/// What is played in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Writer(u64),
+    Sweeper,
+}
+
 /// What a process is told when it is started.
 pub(super) struct Environment {
-    pub role: String,
+    pub parts: Vec<Part>,
     pub directory: PathBuf,
     pub seed: u64,
 }
 
 impl Environment {
     pub(super) fn give(&self, command: &mut Command) {
-        command.env(ROLE, &self.role).env(DIRECTORY, &self.directory).env(SEED, self.seed.to_string());
+        let parts: Vec<String> = self.parts.iter().map(|part| part.to_string()).collect();
+        command.env(ROLE, parts.join(",")).env(DIRECTORY, &self.directory).env(SEED, self.seed.to_string());
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Writer(writer) => write!(f, "{writer}"),
+            Part::Sweeper => f.write_str("sweeper"),
+        }
     }
 }
 
 /// What a process does until it is killed.
 pub(super) struct Role {
-    writer: Option<u64>,
+    parts: Vec<Part>,
     directory: PathBuf,
     random: Random,
 }
@@ -53,7 +74,7 @@ impl Role {
     pub(super) fn of_this_process() -> Option<Self> {
         let role = std::env::var(ROLE).ok()?;
         Some(Role {
-            writer: role.strip_prefix("writer ").map(|n| n.parse().unwrap()),
+            parts: role.split(',').map(|part| part.parse().map_or(Part::Sweeper, Part::Writer)).collect(),
             directory: std::env::var(DIRECTORY).unwrap().into(),
             random: Random::new(std::env::var(SEED).unwrap().parse().unwrap()),
         })
@@ -72,20 +93,45 @@ impl Role {
             Err(error) => fail(&format!("the store does not open: {error:?}")),
         };
         tell(&format!("{MARK}{READY}\n"));
-        let session = Session::on(store);
-        match self.writer {
-            Some(writer) => write(&session, writer, self.random).await,
-            None => sweep(&session).await,
+        let session = Arc::new(Session::on(store));
+        let mut random = self.random;
+        let tasks: Vec<_> = (0..)
+            .zip(self.parts)
+            .map(|(voice, part)| {
+                let (session, random) = (Arc::clone(&session), Random::new(random.next()));
+                tokio::spawn(async move {
+                    match part {
+                        Part::Writer(writer) => write(&session, writer, random, Voice(voice)).await,
+                        Part::Sweeper => sweep(&session, Voice(voice)).await,
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            if let Err(error) = task.await {
+                fail(&format!("a part ended: {error}"));
+            }
         }
+        fail("nothing was to be played")
     }
 }
 
-async fn write(session: &Session, writer: u64, mut random: Random) -> ! {
+/// What a part tells: each part of a process acknowledges its own attempts, in order.
+#[derive(Clone, Copy)]
+struct Voice(usize);
+
+impl Voice {
+    fn tell(self, line: &str) {
+        tell(&format!("{MARK}{}{TOLD}{line}\n", self.0));
+    }
+}
+
+async fn write(session: &Session, writer: u64, mut random: Random, voice: Voice) {
     loop {
         session.step_to(SystemClock.now());
         let attempts = plan(writer, &mut random);
         for attempt in &attempts {
-            tell(&format!("{MARK}{}\n", attempt.line()));
+            voice.tell(&attempt.line());
         }
         let outcomes = match session.try_batch(attempts.iter().map(draft_of).collect()).await {
             Ok(outcomes) => outcomes,
@@ -94,9 +140,9 @@ async fn write(session: &Session, writer: u64, mut random: Random) -> ! {
         for (attempt, outcome) in attempts.iter().zip(outcomes) {
             match outcome {
                 Ok(Outcome::Applied { version, .. }) => {
-                    tell(&format!("{MARK}{}\n", attempt.acknowledgement(version)));
+                    voice.tell(&attempt.acknowledgement(version));
                 }
-                Ok(Outcome::Unchanged { .. }) => tell(&format!("{MARK}{}\n", attempt.acknowledgement(0))),
+                Ok(Outcome::Unchanged { .. }) => voice.tell(&attempt.acknowledgement(0)),
                 other => fail(&format!("{attempt:?} gave {other:?}")),
             }
         }
@@ -141,7 +187,7 @@ fn draft_of(attempt: &Attempt) -> Write {
 }
 
 /// Erases what is due, over and over.
-async fn sweep(session: &Session) -> ! {
+async fn sweep(session: &Session, voice: Voice) {
     loop {
         session.step_to(SystemClock.now());
         for class in [ReclaimClass::Lazy, ReclaimClass::Scheduled, ReclaimClass::Tombstone] {
@@ -154,7 +200,7 @@ async fn sweep(session: &Session) -> ! {
             }
         }
         // Notices that the parent is gone.
-        tell(&format!("{MARK}swept\n"));
+        voice.tell("swept");
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
 }

@@ -24,7 +24,7 @@ mod process;
 
 use crate::random::{self, Random};
 use crate::{Session, effort};
-use child::Role;
+use child::{Part, Role};
 use ledger::Ledger;
 use memlife_core::store::Repair;
 use memlife_core::{Clock, Result, Store, SystemClock};
@@ -38,16 +38,19 @@ use std::time::Duration;
 pub struct Torture {
     /// How often everything is killed.
     pub rounds: u32,
-    /// How many processes write at once; one more sweeps.
+    /// How many write at once; one more sweeps.
     pub writers: u32,
+    /// Whether each of them is a process of its own. A store that one process has to itself cannot be opened by
+    /// several: there one process has them all.
+    pub apart: bool,
     /// A kill comes up to so many milliseconds after the first process has opened the store.
     pub max_delay_ms: u64,
 }
 
 impl Default for Torture {
-    /// 200 rounds of 3 writers, killed within 60 ms; more rounds in the long run.
+    /// 200 rounds of 3 writing processes, killed within 60 ms; more rounds in the long run.
     fn default() -> Self {
-        Torture { rounds: 200 * effort::factor(), writers: 3, max_delay_ms: 60 }
+        Torture { rounds: 200 * effort::factor(), writers: 3, apart: true, max_delay_ms: 60 }
     }
 }
 
@@ -90,13 +93,19 @@ impl Torture {
         println!("{acknowledged} acknowledged writes, none lost");
     }
 
+    /// Who plays what.
+    fn casts(&self) -> Vec<Vec<Part>> {
+        let parts = (0..self.writers).map(|n| Part::Writer(n.into())).chain([Part::Sweeper]);
+        if self.apart { parts.map(|part| vec![part]).collect() } else { vec![parts.collect()] }
+    }
+
     fn kill_once(&self, test: &str, directory: &Path, random: &mut Random, ledger: &mut Ledger) {
-        let family = Family::start(test, directory, self.writers, random);
+        let family = Family::start(test, directory, self.casts(), random);
         family.wait_for(child::READY);
         std::thread::sleep(Duration::from_millis(random.below(self.max_delay_ms + 1)));
         family.kill().into_iter().for_each(|log| ledger.read(&log));
         if random.below(RECOVERY_KILLS) == 0 {
-            let family = Family::start(test, directory, self.writers, random);
+            let family = Family::start(test, directory, self.casts(), random);
             family.wait_for(child::OPENING);
             std::thread::sleep(Duration::from_micros(random.below(RECOVERY_MS * 1_000)));
             family.kill().into_iter().for_each(|log| ledger.read(&log));
@@ -136,7 +145,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "was acknowledged")]
     fn a_store_that_forgets_is_found_out() {
-        let torture = Torture { rounds: 3, writers: 2, max_delay_ms: 60 };
+        let torture = Torture { rounds: 3, writers: 2, apart: true, max_delay_ms: 60 };
         torture.run("crash::tests::a_store_that_forgets_is_found_out", forgetful);
     }
 }

@@ -1,5 +1,6 @@
-use super::child::{Environment, MARK};
+use super::child::{Environment, MARK, Part, TOLD};
 use crate::random::Random;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -22,13 +23,13 @@ struct Member {
 }
 
 impl Family {
-    /// Starts the writers and the sweeper.
-    pub(super) fn start(test: &str, directory: &Path, writers: u32, random: &mut Random) -> Self {
+    /// Starts a process for each of `casts`.
+    pub(super) fn start(test: &str, directory: &Path, casts: Vec<Vec<Part>>, random: &mut Random) -> Self {
         let (told, lines) = channel();
-        let roles = (0..writers).map(|n| format!("writer {n}")).chain(["sweeper".to_owned()]);
-        let members = roles
-            .map(|role| {
-                let environment = Environment { role, directory: directory.to_owned(), seed: random.next() };
+        let members = casts
+            .into_iter()
+            .map(|parts| {
+                let environment = Environment { parts, directory: directory.to_owned(), seed: random.next() };
                 Member::start(test, &environment, told.clone())
             })
             .collect();
@@ -47,13 +48,13 @@ impl Family {
         }
     }
 
-    /// Kills all, and gives what each had told by then.
+    /// Kills all, and gives what each part had told by then.
     pub(super) fn kill(mut self) -> Vec<Vec<String>> {
         for member in &mut self.members {
             // One that has ended by itself is found out by what it told.
             let _ = member.child.kill();
         }
-        self.members.iter_mut().map(Member::log).collect()
+        self.members.iter_mut().flat_map(|member| by_part(member.log())).collect()
     }
 }
 
@@ -72,6 +73,19 @@ impl Member {
         let _ = self.child.wait();
         self.log.take().and_then(|log| log.join().ok()).unwrap_or_default()
     }
+}
+
+/// What each part told; what came from none stands first.
+fn by_part(log: Vec<String>) -> Vec<Vec<String>> {
+    let mut parts: BTreeMap<Option<usize>, Vec<String>> = BTreeMap::new();
+    for line in log {
+        let (part, line) = match line.split_once(TOLD) {
+            Some((part, told)) if part.parse::<usize>().is_ok() => (part.parse().ok(), told.to_owned()),
+            _ => (None, line),
+        };
+        parts.entry(part).or_default().push(line);
+    }
+    parts.into_values().collect()
 }
 
 impl Drop for Member {

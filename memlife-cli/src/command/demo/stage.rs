@@ -43,6 +43,8 @@ impl Stage {
             "sqlite"
         } else if cfg!(feature = "fs") {
             "fs"
+        } else if cfg!(feature = "redb") {
+            "redb"
         } else {
             "memory"
         }
@@ -62,6 +64,7 @@ impl Stage {
         let url = match self.backend() {
             "sqlite" => format!("sqlite:{}.db", place.display()),
             "fs" => format!("fs:{}", place.display()),
+            "redb" => format!("redb:{}.redb", place.display()),
             _ => "memory:".to_owned(),
         };
         let options = OpenOptions::new().policy_file(&self.policy).clock(self.clock.clone());

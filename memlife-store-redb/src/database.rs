@@ -1,0 +1,200 @@
+use crate::backend::Backend;
+use crate::error::{Fault, Trouble, corrupt, from_redb};
+use memlife_core::{Error, Result};
+use redb::{Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
+use std::fmt;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+/// How often a read begins again because the file was opened anew meanwhile.
+const ATTEMPTS: u32 = 4;
+
+/// The open file, which can be closed and opened anew behind the back of those who read.
+///
+/// redb closes itself for good at the first failed write, a full disk included, so going on takes a new handle.
+///
+/// It also panics where a page that it trusts is damaged: only its check of the whole file promises not to, and that
+/// one costs as much as the file is long. So every use of it goes through [`Shared::read`] or [`contained`].
+#[derive(Debug)]
+pub(crate) struct Shared {
+    path: PathBuf,
+    cache_bytes: usize,
+    is_read_only: bool,
+    current: RwLock<Current>,
+    gate: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Current {
+    handle: Option<Handle>,
+    /// Counts the openings.
+    generation: u64,
+}
+
+/// An open file.
+pub(crate) enum Handle {
+    Writing(Box<Database>),
+    Reading(Box<ReadOnlyDatabase>),
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Handle::Writing(_) => "Writing",
+            Handle::Reading(_) => "Reading",
+        })
+    }
+}
+
+impl Handle {
+    pub(crate) fn begin_read(&self) -> Result<ReadTransaction, Trouble> {
+        Ok(match self {
+            Handle::Writing(database) => database.begin_read()?,
+            Handle::Reading(database) => database.begin_read()?,
+        })
+    }
+}
+
+/// Who holds it writes to the file, or opens it anew; nobody else does meanwhile.
+#[derive(Debug)]
+pub(crate) struct Gate<'a> {
+    shared: &'a Shared,
+    _lock: MutexGuard<'a, ()>,
+}
+
+impl Shared {
+    pub(crate) fn new(path: &Path, cache_bytes: usize, handle: Handle) -> Self {
+        Shared {
+            path: path.to_path_buf(),
+            cache_bytes,
+            is_read_only: matches!(handle, Handle::Reading(_)),
+            current: RwLock::new(Current { handle: Some(handle), generation: 0 }),
+            gate: Mutex::default(),
+        }
+    }
+
+    /// Runs `work` in a read transaction of its own.
+    pub(crate) fn read<T>(&self, work: impl Fn(&ReadTransaction) -> Result<T, Trouble>) -> Result<T> {
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            let generation = self.generation();
+            match contained(|| work(&self.begin_read()?)) {
+                Ok(Err(Trouble::All(error))) if Fault::of(&error) == Fault::Gone => {
+                    last = Some(from_redb(error));
+                    self.gate().reopen_after(generation)?;
+                }
+                Ok(result) => return result.map_err(Trouble::into_error),
+                Err(panicked) => {
+                    // Locks that the panic left behind would fail whatever comes.
+                    self.gate().reopen_after(generation)?;
+                    return Err(panicked);
+                }
+            }
+        }
+        Err(last.unwrap_or_else(crate::error::damaged))
+    }
+
+    /// Waits until nobody writes.
+    pub(crate) fn gate(&self) -> Gate<'_> {
+        // Whoever panicked left no half-done work behind: transactions roll back by themselves.
+        Gate { shared: self, _lock: self.gate.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    fn begin_read(&self) -> Result<ReadTransaction, Trouble> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        match &current.handle {
+            Some(handle) => handle.begin_read(),
+            None => Err(Trouble::All(redb::Error::DatabaseClosed)),
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).generation
+    }
+}
+
+impl Gate<'_> {
+    /// Begins a write transaction; there is no other.
+    pub(crate) fn begin_write(&self) -> Result<WriteTransaction, Trouble> {
+        if self.shared.current.read().unwrap_or_else(PoisonError::into_inner).handle.is_none() {
+            self.reopen()?;
+        }
+        let current = self.shared.current.read().unwrap_or_else(PoisonError::into_inner);
+        match &current.handle {
+            Some(Handle::Writing(database)) => Ok(database.begin_write()?),
+            Some(Handle::Reading(_)) => Err(Trouble::One(crate::error::read_only())),
+            None => Err(Trouble::All(redb::Error::DatabaseClosed)),
+        }
+    }
+
+    /// Runs `work` in a read transaction; panics are the caller's to contain.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        work(&self.shared.begin_read()?)
+    }
+
+    /// Runs redb's own check of the whole file; true when nothing had to be mended.
+    pub(crate) fn check_integrity(&self) -> Result<bool, Trouble> {
+        let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut current.handle {
+            Some(Handle::Writing(database)) => Ok(database.check_integrity()?),
+            _ => Ok(true),
+        }
+    }
+
+    /// Closes the file and opens it again.
+    pub(crate) fn reopen(&self) -> Result<(), Trouble> {
+        let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.generation += 1;
+        // First the old one: two handles exclude each other.
+        let old = current.handle.take();
+        if contained(|| drop(old)).is_err() {
+            tracing::warn!("redb panicked while it closed the file");
+        }
+        let opened = contained(|| match self.shared.is_read_only {
+            true => open_read_only(&self.shared.path, self.shared.cache_bytes),
+            false => open(&self.shared.path, self.shared.cache_bytes),
+        });
+        current.handle = Some(opened??);
+        Ok(())
+    }
+
+    fn reopen_after(&self, seen: u64) -> Result<()> {
+        if self.shared.generation() != seen {
+            return Ok(());
+        }
+        self.reopen().map_err(Trouble::into_error)
+    }
+}
+
+/// Opens the file at `path`, which has to be one of redb.
+pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Handle, Trouble> {
+    // An empty file would be made a database: what opens stores has looked at it before.
+    create(File::options().read(true).write(true).open(path)?, cache_bytes)
+}
+
+/// Opens `file`, and makes it a database of redb if it is empty.
+pub(crate) fn create(file: File, cache_bytes: usize) -> Result<Handle, Trouble> {
+    let database = Builder::new().set_cache_size(cache_bytes).create_with_backend(Backend::new(file)?)?;
+    Ok(Handle::Writing(Box::new(database)))
+}
+
+/// Opens it without ever changing it.
+pub(crate) fn open_read_only(path: &Path, cache_bytes: usize) -> Result<Handle, Trouble> {
+    let database = Builder::new().set_cache_size(cache_bytes).open_read_only(path)?;
+    Ok(Handle::Reading(Box::new(database)))
+}
+
+/// Runs what calls redb; a panic is what it does about a damaged page.
+pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let reason = panic.downcast_ref::<String>().map(String::as_str);
+        let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        corrupt("the store's file is damaged: run `memlife verify --repair`, or restore a backup")
+            .because(reason.to_owned())
+    })
+}

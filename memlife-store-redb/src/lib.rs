@@ -1,0 +1,44 @@
+//! memlife's store in one [redb](https://docs.rs/redb) file: pure Rust, for one process at a time.
+//!
+//! A second process that opens the file, and a second handle in the same one, are refused as `Locked`; several handles
+//! of one process share an `Arc` of the store. Many processes that share a store take the SQLite store or the folder
+//! of files.
+//!
+//! | level | a commit |
+//! |---|---|
+//! | `memory` | is not synced: a killed process loses it, an orderly close keeps it |
+//! | `process`, `disk` | is synced once for all that was submitted meanwhile: redb has nothing in between |
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | `config` | what a store is opened with |
+//! | `open`, `schema`, `frame`, `identity`, `place`, `reserve`, `backend`, `database` | the file, its format and who it is |
+//! | `writer`, `transaction`, `usage`, `removals`, `rows`, `latch` | one commit, and what ends all commits |
+//! | `read`, `feed`, `waiters` | reading, on the caller's thread |
+//! | `verify`, `repair` | checking and rebuilding |
+
+mod backend;
+mod config;
+mod database;
+mod error;
+mod feed;
+mod frame;
+mod identity;
+mod latch;
+mod open;
+mod place;
+mod read;
+mod removals;
+mod repair;
+mod reserve;
+mod rows;
+mod schema;
+mod store;
+mod transaction;
+mod usage;
+mod verify;
+mod waiters;
+mod writer;
+
+pub use config::RedbConfig;
+pub use store::RedbStore;

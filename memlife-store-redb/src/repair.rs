@@ -1,0 +1,221 @@
+use crate::config::RedbConfig;
+use crate::database::{Gate, Shared, contained};
+use crate::error::{Fault, Trouble, at_path};
+use crate::frame::Writer;
+use crate::removals::{Removals, StoredRun};
+use crate::rows;
+use crate::schema::{
+    CHANGES, DUE, ENTRY, IDENTITY, Identity, LEDGER, LOST_FOUND, OWN, REMOVED, State, USAGE,
+};
+use crate::usage::encode;
+use crate::verify::{Counted, Report, look, sound, walk};
+use crate::{identity, place, read};
+use memlife_core::record::Record;
+use memlife_core::store::{Cause, Finding, Repair, Verification};
+use memlife_core::{GRACE_MS, Key, Ledger, Result};
+use redb::{Builder, ReadTransaction, ReadableTable, WriteTransaction};
+use std::fs::File;
+use std::path::Path;
+
+/// Change numbers that are skipped when the last one is not known.
+const LOST_NUMBERS: u64 = 1 << 20;
+
+/// Looks at everything, and mends where asked to.
+pub(crate) fn verify(
+    shared: &Shared,
+    config: &RedbConfig,
+    identity: Identity,
+    repair: Repair,
+) -> Result<Verification> {
+    if repair == Repair::No {
+        let report = shared.read(|transaction| Ok(look(transaction)))?;
+        if report.has_panicked {
+            shared.gate().reopen().map_err(Trouble::into_error)?;
+        }
+        return Ok(report.verification);
+    }
+    let gate = shared.gate();
+    let is_whole = check_pages(&gate)?;
+    let mut report = gate.read(|transaction| Ok(look(transaction))).map_err(Trouble::into_error)?;
+    if report.has_panicked {
+        gate.reopen().map_err(Trouble::into_error)?;
+    }
+    if !is_whole {
+        report.add(None, "file", "some pages do not match their checksums");
+    }
+    // What cannot be reached must not be lost for good by leaving it behind.
+    if report.verification.problems > 0 && report.is_complete {
+        rebuild(&gate, config, identity, &mut report)?;
+    }
+    Ok(report.verification)
+}
+
+/// Whether every page of the file is what redb wrote.
+fn check_pages(gate: &Gate<'_>) -> Result<bool> {
+    match contained(|| gate.check_integrity()) {
+        Ok(Ok(is_whole)) => Ok(is_whole),
+        // Somebody is reading: it cannot be told now, and the tables are looked at all the same.
+        Ok(Err(Trouble::All(redb::Error::TransactionInProgress))) => Ok(true),
+        Ok(Err(Trouble::All(error))) if Fault::of(&error) != Fault::Corrupt => {
+            Err(Trouble::All(error).into_error())
+        }
+        Ok(Err(_)) | Err(_) => {
+            gate.reopen().map_err(Trouble::into_error)?;
+            Ok(false)
+        }
+    }
+}
+
+/// Copies what is sound into a new file, which takes the place of the old one: nothing of a damaged tree has to be
+/// changed or freed for it.
+fn rebuild(gate: &Gate<'_>, config: &RedbConfig, identity: Identity, report: &mut Report) -> Result<()> {
+    let draft = place::beside(&config.path, &format!("-new-{:016x}", identity::random()?));
+    place::create(&draft)?;
+    let counted = std::mem::take(&mut report.counted);
+    let copied = contained(|| {
+        gate.read(|transaction| copy(transaction, &draft, config.cache_bytes, identity, &counted))
+    });
+    let placed = copied.and_then(|copied| copied.map_err(Trouble::into_error)).and_then(|()| {
+        // The old file is open until the new one has its name, so that no other process gets in between.
+        std::fs::rename(&draft, &config.path)
+            .and_then(|()| File::open(place::folder_of(&config.path))?.sync_all())
+            .map_err(|error| at_path(&config.path, "cannot replace", error))
+    });
+    if let Err(error) = placed {
+        let _ = std::fs::remove_file(&draft);
+        return Err(error);
+    }
+    gate.reopen().map_err(Trouble::into_error)?;
+    report.verification.findings.iter_mut().for_each(|finding: &mut Finding| finding.repaired = true);
+    Ok(())
+}
+
+fn copy(
+    from: &ReadTransaction,
+    draft: &Path,
+    cache_bytes: usize,
+    identity: Identity,
+    counted: &Counted,
+) -> Result<(), Trouble> {
+    let database = Builder::new().set_cache_size(cache_bytes).create(draft)?;
+    let transaction = database.begin_write()?;
+    let mut state = match read::state(from) {
+        Ok(state) => state,
+        Err(_) => lost_state(from, counted)?,
+    };
+    state.ledger.seq = state.ledger.seq.max(counted.last_seq);
+    state.totals.tally = counted.total;
+    copy_removals(from, &transaction, &mut state)?;
+    copy_entries(from, &transaction, &mut state)?;
+    let mut usage = transaction.open_table(USAGE)?;
+    for (tag, tally) in &counted.groups {
+        usage.insert(tag.as_bytes(), encode(*tally).as_slice())?;
+    }
+    drop(usage);
+    let identity = Identity { fingerprint: identity::fingerprint(draft)?, ..identity };
+    let mut own = transaction.open_table(OWN)?;
+    own.insert(LEDGER, state.encode().as_slice())?;
+    own.insert(IDENTITY, identity.encode().as_slice())?;
+    drop(own);
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Change number and clock behind everything that was ever given out, as far as it is still there. What a lost record
+/// had been given is not known: numbers far beyond cannot have been.
+fn lost_state(from: &ReadTransaction, counted: &Counted) -> Result<State, Trouble> {
+    // The entry that was left with the grace still tells of it.
+    let told = format!("{}grace", Key::system_prefix());
+    let is_told = from.open_table(ENTRY)?.get(told.as_bytes())?.is_some();
+    let grace_ms = if is_told { GRACE_MS } else { 0 };
+    let seq = counted.last_seq.saturating_add(LOST_NUMBERS);
+    Ok(State { ledger: Ledger { seq, clock: counted.last_time, grace_ms }, floor: seq, ..State::default() })
+}
+
+fn copy_removals(from: &ReadTransaction, to: &WriteTransaction, state: &mut State) -> Result<(), Trouble> {
+    let mut removed = to.open_table(REMOVED)?;
+    state.kept = 0;
+    for row in from.open_table(REMOVED)?.iter()? {
+        let Ok((seq, row)) = row else {
+            // Consumers that have not read what cannot be read start over.
+            state.floor = state.ledger.seq;
+            break;
+        };
+        state.ledger.seq = state.ledger.seq.max(seq.value());
+        match StoredRun::read(seq.value(), row.value()).filter(|run| run.removals(0).is_ok()) {
+            Some(run) => {
+                state.kept += run.count;
+                removed.insert(seq.value(), row.value())?;
+            }
+            None => state.floor = state.floor.max(seq.value()),
+        }
+    }
+    Ok(())
+}
+
+fn copy_entries(from: &ReadTransaction, to: &WriteTransaction, state: &mut State) -> Result<(), Trouble> {
+    let mut entry = to.open_table(ENTRY)?;
+    let mut due = to.open_table(DUE)?;
+    let mut changes = to.open_table(CHANGES)?;
+    let mut lost = Lost::open(from, to)?;
+    walk(&from.open_table(ENTRY)?, |bytes, row| {
+        let key = rows::key(bytes).ok();
+        let Some(Ok(Record { key, head, .. })) = key.clone().map(|key| sound(key, row)) else {
+            return lost.set_aside(key, bytes, row, state);
+        };
+        entry.insert(bytes, row)?;
+        if let Some((place, row)) = rows::due_row(&key, &head) {
+            due.insert(&place, row.as_slice())?;
+        }
+        if !key.is_system() {
+            changes.insert(head.seq, bytes)?;
+        }
+        Ok(())
+    })?;
+    lost.close(state)
+}
+
+/// Rows that cannot be read, moved where no reader meets them.
+struct Lost<'t> {
+    table: redb::Table<'t, u64, &'static [u8]>,
+    removed: redb::Table<'t, u64, &'static [u8]>,
+    removals: Removals,
+}
+
+impl<'t> Lost<'t> {
+    fn open(from: &ReadTransaction, to: &'t WriteTransaction) -> Result<Self, Trouble> {
+        let mut table = to.open_table(LOST_FOUND)?;
+        // Those of earlier repairs, where there were any.
+        if let Ok(earlier) = from.open_table(LOST_FOUND) {
+            for row in earlier.iter()?.map_while(std::result::Result::ok) {
+                table.insert(row.0.value(), row.1.value())?;
+            }
+        }
+        Ok(Lost { table, removed: to.open_table(REMOVED)?, removals: Removals::default() })
+    }
+
+    fn set_aside(
+        &mut self,
+        key: Option<Key>,
+        bytes: &[u8],
+        row: &[u8],
+        state: &mut State,
+    ) -> Result<(), Trouble> {
+        state.ledger.seq += 1;
+        let seq = state.ledger.seq;
+        let kept = Writer::default().number(bytes.len() as u64).bytes(bytes).bytes(row).plain();
+        self.table.insert(seq, kept.as_slice())?;
+        match key.filter(|key| !key.is_system()) {
+            Some(key) => {
+                self.removals.push(&mut self.removed, &key, seq, state.ledger.clock.at, Cause::Purged)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn close(mut self, state: &mut State) -> Result<(), Trouble> {
+        self.removals.flush(&mut self.removed)?;
+        state.kept += self.removals.added();
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+use crate::config::RedbConfig;
+use crate::database::{Handle, Shared};
+use crate::error::read_only;
+use crate::latch::Latch;
+use crate::open;
+use crate::reserve::Reserve;
+use crate::schema::Identity;
+use crate::transaction::Setting;
+use crate::waiters::{Waiters, now};
+use crate::writer::Writer;
+use crate::{feed, place, read, repair};
+use async_trait::async_trait;
+use memlife_core::store::{
+    Batch, Changes, Due, DuePage, Durability, Feed, FeedPage, Fetched, Limits, Outcome, Page, Repair, Scan,
+    StoreInfo, UsagePage, UsageQuery, Verification, Verify, Want, Warning,
+};
+use memlife_core::{Error, ErrorKind, GroupCommit, Key, Result, Store};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A store in one redb file, open in one place at a time.
+///
+/// ```
+/// use memlife_core::Store;
+/// use memlife_store_redb::{RedbConfig, RedbStore};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("store.redb");
+/// let store = RedbStore::open(RedbConfig::new(path)).unwrap();
+/// assert_eq!(store.info().backend, "redb");
+/// ```
+#[derive(Debug)]
+pub struct RedbStore {
+    config: RedbConfig,
+    identity: Identity,
+    info: StoreInfo,
+    waiters: Arc<Waiters>,
+    latch: Arc<Latch>,
+    shared: Arc<Shared>,
+    commits: GroupCommit<Writer>,
+}
+
+impl RedbStore {
+    /// Opens the store, creating it where the configuration says so. Its size does not matter, unless a process that
+    /// had it open was killed.
+    ///
+    /// A file that cannot be written is opened for reading only.
+    ///
+    /// # Errors
+    /// `Locked` while another process, or another handle of this one, has it open; `Invalid` for a database of
+    /// another program, `Unsupported` for a store of a newer memlife and for a durability above `disk`, `Corrupt` for
+    /// a damaged file, `Unavailable` and `Full` where the file system refuses. What is no store of ours is not changed.
+    pub fn open(config: RedbConfig) -> Result<Self> {
+        if config.durability > Durability::Disk {
+            let message = format!("a file cannot give the durability {}: ask for `disk`", config.durability);
+            return Err(Error::new(ErrorKind::Unsupported, message).during("open"));
+        }
+        let opened = open::open(&config).map_err(|error| error.during("open"))?;
+        let is_read_only = matches!(opened.handle, Handle::Reading(_));
+        let info = info(&config, &opened.identity, is_read_only);
+        let (waiters, latch) = (Arc::<Waiters>::default(), Arc::<Latch>::default());
+        let shared = Arc::new(Shared::new(&config.path, config.cache_bytes, opened.handle));
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            setting: Setting { replica: info.replica, body_limit: info.limits.body_bytes },
+            reserve: (!is_read_only).then(|| Reserve::open(&config.path, config.reserve_bytes)),
+            waiters: Arc::clone(&waiters),
+            latch: Arc::clone(&latch),
+            limits: info.limits,
+            level: config.durability,
+            unsynced: 0,
+            refused_bytes: None,
+        };
+        // Every commit above `memory` waits for the disk, which no task should do on its own thread.
+        let level = match config.durability {
+            Durability::Memory => Durability::Memory,
+            _ => Durability::Disk,
+        };
+        let commits = GroupCommit::new("memlife-commit", writer, level);
+        Ok(RedbStore { config, identity: opened.identity, info, waiters, latch, shared, commits })
+    }
+}
+
+fn info(config: &RedbConfig, identity: &Identity, read_only: bool) -> StoreInfo {
+    let mut warnings = place::warnings(&config.path);
+    if config.durability == Durability::Memory {
+        let message = "writes at the level `memory` reach the disk when the store is closed in an orderly way: a \
+                       killed process loses them";
+        warnings.push(Warning(message.to_owned()));
+    }
+    let limits =
+        Limits { body_bytes: config.limits.body_bytes.min(Limits::default().body_bytes), ..config.limits };
+    StoreInfo {
+        backend: "redb",
+        location: config.path.display().to_string(),
+        replica: identity.replica,
+        incarnation: identity.incarnation,
+        durability: config.durability,
+        max_durability: Durability::Disk,
+        read_only,
+        limits,
+        warnings,
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.waiters.close();
+    }
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
+        self.shared
+            .read(|transaction| read::get(transaction, keys, want))
+            .map_err(|error| error.during("get"))
+    }
+
+    async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
+        if batch.writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.commits.submit(batch).await.map_err(|error| error.during("write"))
+    }
+
+    async fn scan(&self, query: &Scan) -> Result<Page> {
+        self.shared.read(|transaction| read::scan(transaction, query)).map_err(|error| error.during("scan"))
+    }
+
+    async fn due(&self, query: &Due) -> Result<DuePage> {
+        self.shared.read(|transaction| read::due(transaction, query)).map_err(|error| error.during("due"))
+    }
+
+    async fn changes(&self, query: &Feed) -> Result<Changes> {
+        let look = || {
+            let read = |transaction: &_| feed::changes(transaction, self.info.incarnation, query);
+            self.shared.read(read).map_err(|error| error.during("changes"))
+        };
+        let may_wait = !query.wait.is_zero() && query.after.is_some();
+        let Some(deadline) = now().checked_add(query.wait).filter(|_| may_wait) else { return look() };
+        loop {
+            let signal = self.waiters.register(deadline);
+            let changes = look()?;
+            let is_empty = matches!(&changes, Changes::Page(FeedPage { items, .. }) if items.is_empty());
+            match signal {
+                Some(signal) if is_empty && now() < deadline => {
+                    // An ended watch looks once more, as a signal does.
+                    let _ = signal.await;
+                }
+                _ => return Ok(changes),
+            }
+        }
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<UsagePage> {
+        self.shared.read(|transaction| read::usage(transaction, query)).map_err(|error| error.during("usage"))
+    }
+
+    fn info(&self) -> &StoreInfo {
+        &self.info
+    }
+}
+
+#[async_trait]
+impl Verify for RedbStore {
+    async fn verify(&self, repair: Repair) -> Result<Verification> {
+        if repair == Repair::Yes {
+            self.latch.check()?;
+            if self.info.read_only {
+                return Err(read_only().during("verify"));
+            }
+        }
+        let (shared, config, identity) = (Arc::clone(&self.shared), self.config.clone(), self.identity);
+        let check = on_own_thread(move || repair::verify(&shared, &config, identity, repair)).await;
+        check.map_err(|error| error.during("verify"))
+    }
+}
+
+/// Runs what takes long beside the caller's tasks.
+async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (reply, answer) = oneshot::channel();
+    let builder = std::thread::Builder::new().name("memlife-verify".to_owned());
+    // Nobody waits for the answer any more when the caller went away.
+    let spawned = builder.spawn(move || drop(reply.send(work())));
+    if let Err(error) = spawned {
+        let message = "the system has no thread to give: try again later";
+        return Err(Error::new(ErrorKind::Unavailable, message).because(error));
+    }
+    let ended = || Error::new(ErrorKind::Internal, "the check ended by a bug in memlife: report it");
+    answer.await.map_err(|_| ended())?
+}

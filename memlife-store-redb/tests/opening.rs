@@ -1,0 +1,289 @@
+//! What opening does with files that are ours, were ours, or never were.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use memlife_core::store::{Changes, Durability, Feed, Repair, Want};
+use memlife_core::{ErrorKind, Store};
+use memlife_store_redb::{RedbConfig, RedbStore};
+use memlife_testkit::draft::put;
+use memlife_testkit::{Session, SmallDisk};
+use redb::{Database, ReadableTable, TableDefinition};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+use support::{Place, child_folder, run_child, session};
+
+const OWN: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("memlife");
+
+fn refusal(path: &Path) -> (ErrorKind, String) {
+    let error = RedbStore::open(RedbConfig::new(path)).unwrap_err();
+    assert!(error.to_string().contains("store.redb"), "{error} names the file");
+    (error.kind(), error.to_string())
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_missing_store_is_created_only_when_asked() {
+    let place = Place::new();
+    let error = RedbStore::open(place.config().create(false)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(!place.path.exists());
+    let deep = place.folder.path().join("a/b/store.redb");
+    RedbStore::open(RedbConfig::new(&deep)).unwrap();
+    assert_eq!(fs::metadata(deep.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(names(deep.parent().unwrap()), ["store.redb", "store.redb-reserve"]);
+}
+
+#[test]
+fn an_empty_file_becomes_a_store_and_one_that_was_emptied_does_not() {
+    let place = Place::new();
+    fs::write(&place.path, "").unwrap();
+    drop(place.session());
+    fs::write(&place.path, "").unwrap();
+    assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt);
+    assert_eq!(fs::metadata(&place.path).unwrap().len(), 0, "left as it was");
+}
+
+#[test]
+fn a_database_of_another_program_stays_as_it_is() {
+    let place = Place::new();
+    let other = Database::create(&place.path).unwrap();
+    let transaction = other.begin_write().unwrap();
+    transaction.open_table(TableDefinition::<u64, u64>::new("theirs")).unwrap().insert(1, 2).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(refusal(&place.path).0, ErrorKind::Locked, "while that program has it open");
+    drop(other);
+    let before = fs::read(&place.path).unwrap();
+    assert_eq!(refusal(&place.path).0, ErrorKind::Invalid);
+    assert!(fs::read(&place.path).unwrap() == before, "it was changed");
+    assert_eq!(names(place.folder.path()), ["store.redb"], "nothing was put beside it");
+}
+
+#[test]
+fn what_is_no_database_stays_as_it_is() {
+    let place = Place::new();
+    for content in [&b"hello"[..], &[b'x'; 10_000], &[0; 4_096]] {
+        fs::write(&place.path, content).unwrap();
+        assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt);
+        assert_eq!(fs::read(&place.path).unwrap(), content);
+    }
+    let folder = RedbStore::open(RedbConfig::new(place.folder.path())).unwrap_err();
+    assert_eq!(folder.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_store_that_was_cut_off_is_refused() {
+    let place = Place::new();
+    let session = place.session();
+    for n in 0..200 {
+        session.apply(put(&format!("a/{n}"), "\"some value of some length\"")).await;
+    }
+    drop(session);
+    let whole = fs::read(&place.path).unwrap();
+    for length in [0, 1, 99, 512, 4_095, 4_096, 8_192, whole.len() - 1] {
+        fs::write(&place.path, &whole[..length]).unwrap();
+        assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt, "cut to {length} bytes");
+        assert_eq!(fs::metadata(&place.path).unwrap().len() as usize, length, "left as it was");
+    }
+    fs::write(&place.path, &whole).unwrap();
+    assert_eq!(place.session().keys("a").await.len(), 200);
+}
+
+#[test]
+fn a_store_of_a_newer_memlife_asks_for_an_upgrade() {
+    let place = Place::new();
+    drop(place.session());
+    let database = Database::open(&place.path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut own = transaction.open_table(OWN).unwrap();
+        let mut row = own.get(0).unwrap().unwrap().value().to_vec();
+        row[0] = 2;
+        // A later format may be of any length: it begins with its number and ends with its checksum.
+        row.truncate(16);
+        row.extend(crc32fast::hash(&row).to_le_bytes());
+        own.insert(0, row.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+    let before = fs::read(&place.path).unwrap();
+    let (kind, message) = refusal(&place.path);
+    assert_eq!(kind, ErrorKind::Unsupported);
+    assert!(message.contains("upgrade"), "{message}");
+    assert!(fs::read(&place.path).unwrap() == before, "it was changed");
+}
+
+#[tokio::test]
+async fn a_copied_store_is_another_replica_and_the_moved_one_is_not() {
+    let place = Place::new();
+    let session = place.session();
+    session.apply(put("a/b", "1")).await;
+    let cursor = session.head_cursor().await;
+    let original = session.store().info().clone();
+    drop(session);
+    let copied = place.folder.path().join("copy.redb");
+    fs::copy(&place.path, &copied).unwrap();
+    let copy = session_at(&copied);
+    assert_ne!(copy.store().info().replica, original.replica);
+    assert_ne!(copy.store().info().incarnation, original.incarnation);
+    assert_eq!(copy.value("a/b").await.as_deref(), Some("1"));
+    let feed = Feed { after: Some(cursor.clone()), limit: 1, wait: Duration::ZERO, want: Want::Head };
+    assert!(matches!(copy.store().changes(&feed).await.unwrap(), Changes::Gap(_)));
+    let moved = place.folder.path().join("moved.redb");
+    fs::rename(&place.path, &moved).unwrap();
+    let moved = session_at(&moved);
+    assert_eq!(moved.store().info().replica, original.replica);
+    assert!(moved.feed(&cursor).await.is_empty());
+}
+
+fn session_at(path: &Path) -> Session {
+    session(RedbConfig::new(path))
+}
+
+#[test]
+fn of_those_that_race_to_create_a_store_one_has_it() {
+    for _ in 0..20 {
+        let place = Place::new();
+        let barrier = Arc::new(Barrier::new(4));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (config, barrier) = (place.config(), Arc::clone(&barrier));
+                std::thread::spawn(move || {
+                    barrier.wait();
+                    RedbStore::open(config)
+                })
+            })
+            .collect();
+        let opened: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let refused = opened.iter().filter_map(|opened| opened.as_ref().err());
+        assert!(refused.clone().all(|error| error.kind() == ErrorKind::Locked), "{opened:?}");
+        assert_eq!(refused.count(), 3);
+        drop(opened);
+        assert_eq!(names(place.folder.path()), ["store.redb", "store.redb-reserve"]);
+    }
+}
+
+#[test]
+fn a_second_process_is_told_what_to_do() {
+    let place = Place::new();
+    let session = place.session();
+    run_child("true", "open_what_another_process_has", place.folder.path());
+    drop(session);
+    place.session();
+}
+
+#[test]
+#[ignore = "a part of a_second_process_is_told_what_to_do"]
+fn open_what_another_process_has() {
+    let Some(folder) = child_folder() else { return };
+    let (kind, message) = refusal(&folder.join("store.redb"));
+    assert_eq!(kind, ErrorKind::Locked);
+    assert!(message.contains("close it there") && message.contains("sqlite:"), "{message}");
+}
+
+#[test]
+fn opening_waits_for_the_other_as_long_as_asked() {
+    let place = Place::new();
+    let other = RedbStore::open(place.config()).unwrap();
+    let patient = place.config().busy_timeout(Duration::from_secs(60));
+    let waiting = std::thread::spawn(move || RedbStore::open(patient).map(drop));
+    drop(other);
+    waiting.join().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_store_on_a_read_only_disk_can_be_read() {
+    let Some(disk) = SmallDisk::mount(8 << 20) else { return };
+    let config = RedbConfig::new(disk.path().join("store.redb"));
+    session(config.clone()).apply(put("a/b", "1")).await;
+    disk.make_read_only();
+    let session = session(config);
+    assert!(session.store().info().read_only);
+    assert_eq!(session.value("a/b").await.as_deref(), Some("1"));
+    assert_eq!(session.keys("").await, ["a/b"]);
+    assert_eq!(session.store().verify(Repair::No).await.unwrap().findings, []);
+    let error = session.try_batch(vec![put("a/b", "2").build()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn files_are_their_owners_alone_whatever_the_umask() {
+    let place = Place::new();
+    run_child("umask 000", "create_a_store_in_a_new_folder", place.folder.path());
+    let folder = place.folder.path().join("new");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    for name in ["store.redb", "store.redb-reserve"] {
+        assert_eq!(mode(&folder.join(name)), 0o600, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "a part of files_are_their_owners_alone_whatever_the_umask"]
+fn create_a_store_in_a_new_folder() {
+    let Some(folder) = child_folder() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(session(RedbConfig::new(folder.join("new/store.redb"))).apply(put("a/b", "1")));
+}
+
+#[test]
+fn a_folder_open_to_others_is_warned_about() {
+    let place = Place::new();
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let store = RedbStore::open(place.config()).unwrap();
+    assert!(store.info().warnings.iter().any(|warning| warning.0.contains("chmod 700")));
+    drop(store);
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(RedbStore::open(place.config()).unwrap().info().warnings, []);
+}
+
+#[tokio::test]
+async fn the_level_memory_is_told_and_an_orderly_close_keeps_it() {
+    let place = Place::new();
+    let config = place.config().durability(Durability::Memory);
+    let session = session(config);
+    assert!(session.store().info().warnings.iter().any(|warning| warning.0.contains("memory")));
+    for n in 0..200 {
+        session.apply(put(&format!("a/{n}"), "1")).await;
+    }
+    drop(session);
+    assert_eq!(place.session().keys("a").await.len(), 200);
+    let error = RedbStore::open(place.config().durability(Durability::Replicated(1))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+/// Bytes that this thread has read.
+#[cfg(target_os = "linux")]
+fn bytes_read() -> u64 {
+    let told = fs::read_to_string("/proc/thread-self/io").unwrap();
+    told.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn opening_reads_no_entries() {
+    let place = Place::new();
+    let session = place.session();
+    for n in 0..4 {
+        let writes = (0..5_000).map(|m| put(&format!("a/{n}/{m}"), "1").build()).collect();
+        session.batch(writes).await;
+    }
+    drop(session);
+    let file = fs::metadata(&place.path).unwrap().len();
+    let before = bytes_read();
+    let store = RedbStore::open(place.config()).unwrap();
+    let read = bytes_read() - before;
+    assert!(read < 256 << 10 && file > 20 * read, "{read} bytes of {file} were read");
+    drop(store);
+}
