@@ -29,12 +29,14 @@ pub mod model;
 mod effort;
 mod fault;
 mod random;
+mod redis_server;
 mod session;
 mod small_disk;
 mod subject;
 
 pub use draft::Draft;
 pub use fault::{Fault, FaultStore, Method, Moment};
+pub use redis_server::RedisServer;
 pub use session::{Applied, START, Session};
 pub use small_disk::SmallDisk;
 pub use subject::{InMemorySubject, Subject};
