@@ -284,7 +284,13 @@ end
 
 local function write_content(w, current, seen, p, kind, body, alive, now)
   if current and current.kind ~= kind then return nil end
+  local ms_before, c_before = ms, c
   tick()
+  if kind ~= LWW and seen and (seen.ms > ms or (seen.ms == ms and seen.c >= c)) then
+    -- A reading from the end of time: the entry's stamp is the later of both.
+    ms, c = ms_before, c_before
+    return nil
+  end
   local r = { kind = kind, kind_name = '', alive = alive, ms = ms, c = c, replica = replica }
   r.kind_ms, r.kind_c = current and current.kind_ms or 0, current and current.kind_c or 0
   r.seq = next_seq()
@@ -299,7 +305,6 @@ local function write_content(w, current, seen, p, kind, body, alive, now)
   if alive then
     local adds = kind == COUNTER and p.origin == BY_RULE
     give_life(r, seen, p, adds)
-    if kind ~= LWW and seen and (seen.ms > r.ms or (seen.ms == r.ms and seen.c > r.c)) then return nil end
   else
     r.epoch_ms, r.epoch_c, r.epoch_replica, r.has_expiry, r.expires, r.origin =
       seen.epoch_ms, seen.epoch_c, seen.epoch_replica, seen.has_expiry, seen.expires, seen.origin

@@ -245,7 +245,8 @@ fn is_prefix(text: &str) -> bool {
 fn node(scheme: &str, rest: &str) -> Result<ConnectionInfo> {
     let url = format!("{scheme}://{rest}");
     // The cause would repeat the URL, and with it the password.
-    let info = url.as_str().into_connection_info().map_err(|_| invalid("the server's address does not parse"))?;
+    let info =
+        url.as_str().into_connection_info().map_err(|_| invalid("the server's address does not parse"))?;
     Ok(info)
 }
 
@@ -273,7 +274,8 @@ mod tests {
 
     #[test]
     fn everything_in_a_url_is_understood() {
-        let url = "redis://me:s3cret@h:7000/3?prefix=a.b&shards=8&pool=2&timeout_ms=10&patience_ms=30&fsync=always";
+        let url =
+            "redis://me:s3cret@h:7000/3?prefix=a.b&shards=8&pool=2&timeout_ms=10&patience_ms=30&fsync=always";
         let config = RedisConfig::parse(url).unwrap();
         let settings = config.nodes[0].redis_settings();
         assert_eq!((settings.username(), settings.password()), (Some("me"), Some("s3cret")));

@@ -38,7 +38,9 @@ pub(crate) fn ends_connection(error: &RedisError) -> bool {
 pub(crate) fn refused(error: &RedisError) -> Error {
     let told = |kind, message: &str| Error::new(kind, format!("{message}: {}", brief(error)));
     match error.code() {
-        Some("OOM") => told(ErrorKind::Full, "the server is at its memory limit: delete or sweep, or raise it"),
+        Some("OOM") => {
+            told(ErrorKind::Full, "the server is at its memory limit: delete or sweep, or raise it")
+        }
         Some("NOAUTH" | "WRONGPASS") => {
             told(ErrorKind::Unavailable, "the server does not accept the user and password: correct the URL")
         }
@@ -50,7 +52,9 @@ pub(crate) fn refused(error: &RedisError) -> Error {
             told(ErrorKind::Unsupported, "the server is part of a cluster: open it as redis+cluster://")
         }
         Some("READONLY") => told(ErrorKind::Unavailable, "the server is a replica: name the primary"),
-        Some("LOADING") => told(ErrorKind::Unavailable, "the server is still loading its data: try again later"),
+        Some("LOADING") => {
+            told(ErrorKind::Unavailable, "the server is still loading its data: try again later")
+        }
         Some("WRONGTYPE") => {
             told(ErrorKind::Corrupt, "a key of the store holds something else: use a prefix of its own")
         }
@@ -62,7 +66,6 @@ pub(crate) fn refused(error: &RedisError) -> Error {
         None => told(ErrorKind::Unavailable, "the server cannot be reached"),
     }
 }
-
 
 /// A write that was sent and not answered.
 pub(crate) fn unknown(error: &RedisError) -> Error {

@@ -78,7 +78,8 @@ impl Server {
             items.push((seq, FeedItem::Removed(removal(&member, seq)?)));
         }
         // Beyond the last member of a list that was cut there may be more of it.
-        let end_of = |seqs: Vec<u64>| seqs.last().copied().filter(|_| seqs.len() >= limit).unwrap_or(u64::MAX);
+        let end_of =
+            |seqs: Vec<u64>| seqs.last().copied().filter(|_| seqs.len() >= limit).unwrap_or(u64::MAX);
         let end = end_of(changed.iter().map(|(seq, _)| *seq).collect())
             .min(end_of(items.iter().map(|(seq, _)| *seq).collect()));
         changed.retain(|(seq, _)| *seq <= end);

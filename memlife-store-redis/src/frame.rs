@@ -91,11 +91,11 @@ pub(crate) fn decode(key: &Key, bytes: &Bytes, want: Want) -> Result<Decoded> {
         at += len;
         std::str::from_utf8(&bytes[at - len..at]).ok()
     });
-    let head = parts
-        .head(kind_name, rule, writer)
-        .ok_or_else(|| corrupt("the stored metadata does not decode"))?;
+    let head =
+        parts.head(kind_name, rule, writer).ok_or_else(|| corrupt("the stored metadata does not decode"))?;
     let has_body = want == Want::Whole && parts.has_body;
-    let body = has_body.then(|| Body::from_stored(bytes.slice(check_at + CHECK_BYTES..)).map_err(|e| e.on(key)));
+    let body =
+        has_body.then(|| Body::from_stored(bytes.slice(check_at + CHECK_BYTES..)).map_err(|e| e.on(key)));
     let record = Record { key: key.clone(), head, body: body.transpose()? };
     if record.body.as_ref().is_some_and(|body| body.as_bytes().len() != record.head.stored_len as usize) {
         return Err(corrupt("the stored value has another length than its metadata says"));

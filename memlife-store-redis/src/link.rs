@@ -204,7 +204,9 @@ impl Target {
         #[cfg(feature = "tls")]
         if let (Some(root), ConnectionAddr::TcpTls { .. }) = (&authority, node.addr()) {
             let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(root.clone()) };
-            return Client::build_with_tls(node, certificates).map(|client| Target::Server(client.into())).map_err(bad);
+            return Client::build_with_tls(node, certificates)
+                .map(|client| Target::Server(client.into()))
+                .map_err(bad);
         }
         Client::open(node).map(|client| Target::Server(client.into())).map_err(bad)
     }

@@ -47,6 +47,9 @@ pub(crate) async fn open(config: &RedisConfig) -> Result<Server> {
     let session = random()?;
     let server = Server::new(config, link, layout, info, session);
     server.heard(time_of(ask(&server.link, &redis::cmd("TIME")).await?)?);
+    for state in server.states().await? {
+        server.clock(state.ledger.clock);
+    }
     Ok(server)
 }
 
@@ -60,7 +63,8 @@ struct About(String);
 
 impl About {
     fn field(&self, name: &str) -> Option<&str> {
-        let value = |line: &'_ str| -> Option<usize> { line.strip_prefix(name)?.strip_prefix(':').map(str::len) };
+        let value =
+            |line: &'_ str| -> Option<usize> { line.strip_prefix(name)?.strip_prefix(':').map(str::len) };
         self.0.lines().map(str::trim_end).find_map(|line| value(line).map(|len| &line[line.len() - len..]))
     }
 
@@ -98,7 +102,8 @@ async fn durability(config: &RedisConfig, link: &Link, about: &About) -> (Durabi
     let level = match told.or(config.fsync) {
         Some(Fsync::Always) => Durability::Disk,
         Some(Fsync::No) => {
-            warnings.push(warning("the server syncs when the system likes: a power cut loses what was written"));
+            warnings
+                .push(warning("the server syncs when the system likes: a power cut loses what was written"));
             Durability::Memory
         }
         Some(Fsync::EverySecond) => {

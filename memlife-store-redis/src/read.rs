@@ -163,7 +163,8 @@ impl Server {
         heads.extend(try_join_all(runs).await?);
         let mut keys: Vec<Key> = Vec::with_capacity(limit);
         while keys.len() < limit {
-            let first = heads.iter_mut().filter(|run| !run.keys.is_empty()).min_by(|a, b| a.keys[0].cmp(&b.keys[0]));
+            let first =
+                heads.iter_mut().filter(|run| !run.keys.is_empty()).min_by(|a, b| a.keys[0].cmp(&b.keys[0]));
             let Some(run) = first else { break };
             let Some(key) = run.keys.pop_front() else { break };
             if run.keys.is_empty() && !run.is_whole {
@@ -189,7 +190,8 @@ impl Server {
         let mut count = 0;
         for value in self.read(run.shard, &pipeline).await? {
             for member in server::array(value, "ZRANGEBYLEX")? {
-                let member = server::bytes(member, "ZRANGEBYLEX")?.ok_or_else(|| unexpected("ZRANGEBYLEX"))?;
+                let member =
+                    server::bytes(member, "ZRANGEBYLEX")?.ok_or_else(|| unexpected("ZRANGEBYLEX"))?;
                 if count < limit {
                     run.keys.push_back(server::key(&member)?);
                 }

@@ -224,7 +224,8 @@ fn expiry_parts(expiry: Expiry) -> (u8, u64) {
 
 fn encoded(placement: &Placement) -> Result<Vec<u8>> {
     let (mode, ms) = expiry_parts(placement.expiry);
-    let mut out = vec![kind_code(&placement.kind)?, placement.class.code(), origin_code(placement.origin), mode];
+    let mut out =
+        vec![kind_code(&placement.kind)?, placement.class.code(), origin_code(placement.origin), mode];
     put(&mut out, ms, 6);
     out.push(placement.rule_ttl.is_some().into());
     put(&mut out, placement.rule_ttl.map_or(0, memlife_core::Ttl::ms), 6);

@@ -32,6 +32,9 @@ pub(crate) struct Server {
     clock: Arc<dyn Clock>,
     /// The server's clock less the monotonic one here, when last heard of.
     offset_ms: AtomicU64,
+    /// The latest clock that a ledger showed: the shards have clocks of their own, and what one has seen expire no other
+    /// brings back.
+    seen_ms: AtomicU64,
 }
 
 /// How the calls to one shard are told apart.
@@ -47,7 +50,13 @@ pub(crate) struct Lane {
 pub(crate) const MAX_UNKNOWN: usize = 1_000;
 
 impl Server {
-    pub(crate) fn new(config: &RedisConfig, link: Link, layout: Layout, info: StoreInfo, session: u64) -> Self {
+    pub(crate) fn new(
+        config: &RedisConfig,
+        link: Link,
+        layout: Layout,
+        info: StoreInfo,
+        session: u64,
+    ) -> Self {
         Server {
             link,
             scripts: Scripts::new(),
@@ -61,6 +70,7 @@ impl Server {
             numbers: AtomicU64::new(0),
             clock: config.clock.clone(),
             offset_ms: AtomicU64::new(0),
+            seen_ms: AtomicU64::new(0),
         }
     }
 
@@ -84,15 +94,17 @@ impl Server {
         self.offset_ms.store(wall.ms().saturating_sub(elapsed), Ordering::Relaxed);
     }
 
-    /// The store's clock where a ledger shows `clock`: under the server's wall clock, at least what that must show by
-    /// now.
+    /// The store's clock where a ledger shows `clock`: never behind what any ledger showed before, and under the
+    /// server's wall clock at least what that must show by now.
     pub(crate) fn clock(&self, clock: Hlc) -> Timestamp {
+        let seen = self.seen_ms.fetch_max(clock.at.ms(), Ordering::Relaxed).max(clock.at.ms());
+        let seen = Timestamp::from_ms(seen);
         if self.wall == Wall::Caller {
-            return clock.at;
+            return seen;
         }
         let elapsed = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
         let wall = self.offset_ms.load(Ordering::Relaxed).saturating_add(elapsed);
-        clock.at.max(Timestamp::from_ms(wall))
+        seen.max(Timestamp::from_ms(wall))
     }
 
     /// The shards of these keys, each with the places of its keys.

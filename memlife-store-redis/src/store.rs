@@ -42,7 +42,8 @@ impl RedisStore {
             // Whoever does not wait any more needs no answer.
             let _ = sender.send(crate::open::open(&config).await);
         });
-        let opened = receiver.recv().map_err(|_| Error::new(ErrorKind::Internal, "opening the store was given up"));
+        let opened =
+            receiver.recv().map_err(|_| Error::new(ErrorKind::Internal, "opening the store was given up"));
         match opened.and_then(|opened| opened) {
             Ok(server) => {
                 Ok(RedisStore { server: Arc::new(server), wake: Arc::default(), runtime: Some(runtime) })
@@ -68,7 +69,8 @@ impl RedisStore {
         let info = &self.server.info;
         let most = info.limits.batch_writes;
         if batch.writes.len() > most {
-            let message = format!("a batch has {} writes and {most} are allowed: split it", batch.writes.len());
+            let message =
+                format!("a batch has {} writes and {most} are allowed: split it", batch.writes.len());
             return Err(Error::new(ErrorKind::TooLarge, message).during("apply"));
         }
         if batch.durability > info.max_durability {

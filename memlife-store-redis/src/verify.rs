@@ -127,7 +127,8 @@ impl Server {
             let mut command = redis::cmd("SCAN");
             command.arg(&cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(1_000);
             let mut parts = server::array(self.read_one(shard, &command).await?, "SCAN")?.into_iter();
-            let next = server::bytes(parts.next().unwrap_or_default(), "SCAN")?.ok_or_else(|| unexpected("SCAN"))?;
+            let next =
+                server::bytes(parts.next().unwrap_or_default(), "SCAN")?.ok_or_else(|| unexpected("SCAN"))?;
             for name in server::array(parts.next().unwrap_or_default(), "SCAN")? {
                 found.extend(server::bytes(name, "SCAN")?);
             }
@@ -180,7 +181,10 @@ impl Server {
     }
 
     async fn stored(&self, shard: Shard) -> Result<Indexes> {
-        let mut stored = Indexes { ordered: self.members(&self.layout.ordered(shard), shard).await?, ..Indexes::default() };
+        let mut stored = Indexes {
+            ordered: self.members(&self.layout.ordered(shard), shard).await?,
+            ..Indexes::default()
+        };
         stored.ordered.sort_unstable();
         for member in self.members(&self.layout.changes(shard), shard).await? {
             let mut command = redis::cmd("ZSCORE");
@@ -215,7 +219,10 @@ impl Server {
     async fn rebuild(&self, shard: Shard, reading: &Reading) -> Result<()> {
         let mut command = redis::cmd("EVAL");
         command.arg(&self.scripts.rebuild.text).arg(4 + ReclaimClass::ALL.len());
-        command.arg(self.layout.ledger(shard)).arg(self.layout.ordered(shard)).arg(self.layout.changes(shard));
+        command
+            .arg(self.layout.ledger(shard))
+            .arg(self.layout.ordered(shard))
+            .arg(self.layout.changes(shard));
         command.arg(self.layout.usage(shard));
         for class in ReclaimClass::ALL {
             command.arg(self.layout.due(shard, class));
@@ -236,7 +243,10 @@ impl Server {
         }
         match self.read_one(shard, &command).await? {
             Value::Int(1) => Ok(()),
-            _ => Err(Error::new(ErrorKind::Contended, "the store was written to while it was mended: try again")),
+            _ => Err(Error::new(
+                ErrorKind::Contended,
+                "the store was written to while it was mended: try again",
+            )),
         }
     }
 }

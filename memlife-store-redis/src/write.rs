@@ -1,5 +1,6 @@
 //! Writes: one script call for each shard where the script decides, two rounds where Rust has to.
 
+use crate::config::Wall;
 use crate::error::unexpected;
 use crate::frame::{self, Fields, put_hlc};
 use crate::layout::Shard;
@@ -8,11 +9,11 @@ use crate::reply;
 use crate::request::{Carried, Request, is_native};
 use crate::script::Script;
 use crate::server::{self, Lane, MAX_UNKNOWN, Server, State};
-use crate::config::Wall;
 use bytes::Bytes;
 use memlife_core::store::{Batch, Outcome, Token, Want, Write};
 use memlife_core::{
     Context, Decision, Effect, Error, ErrorKind, Hlc, KEEP_MS, Key, Ledger, Result, Timestamp, decide,
+    needs_body,
 };
 use redis::{Cmd, Value, pipe};
 use std::collections::HashMap;
@@ -187,7 +188,8 @@ impl Calls<'_> {
                 Said::Answers(answers) => {
                     for (write, answer) in writes.iter().zip(&answers) {
                         let outcome = reply::outcome(write, answer);
-                        outcomes.push(outcome.and_then(|outcome| outcome.ok_or_else(|| unexpected("a write"))));
+                        outcomes
+                            .push(outcome.and_then(|outcome| outcome.ok_or_else(|| unexpected("a write"))));
                     }
                     return Ok(());
                 }
@@ -232,9 +234,11 @@ impl Calls<'_> {
             let mut values = values.into_iter();
             let word = values.next().map(|value| server::bytes(value, "EVALSHA")).transpose()?.flatten();
             let list = values.next().ok_or_else(|| unexpected("EVALSHA"))?;
-            let list = server::array(list, "EVALSHA")?.into_iter().map(|value| server::bytes(value, "EVALSHA"));
-            let mut list: Vec<Bytes> =
-                list.map(|bytes| bytes.and_then(|bytes| bytes.ok_or_else(|| unexpected("EVALSHA")))).collect::<Result<_>>()?;
+            let list =
+                server::array(list, "EVALSHA")?.into_iter().map(|value| server::bytes(value, "EVALSHA"));
+            let mut list: Vec<Bytes> = list
+                .map(|bytes| bytes.and_then(|bytes| bytes.ok_or_else(|| unexpected("EVALSHA"))))
+                .collect::<Result<_>>()?;
             if list.is_empty() {
                 return Err(unexpected("EVALSHA"));
             }
@@ -245,8 +249,9 @@ impl Calls<'_> {
             }
             let mut fields = Fields(&first);
             let heard = (|| Some((fields.number(7)?, fields.hlc()?, fields.instant()?)))();
-            let (_, _, wall) = heard.ok_or_else(|| unexpected("EVALSHA"))?;
+            let (_, clock, wall) = heard.ok_or_else(|| unexpected("EVALSHA"))?;
             self.server.heard(wall);
+            self.server.clock(clock);
             return match word.as_deref() {
                 Some(b"moved") => Ok(Said::Moved),
                 Some(b"done") => {
@@ -294,13 +299,20 @@ impl Calls<'_> {
         }
     }
 
-    fn command(&self, script: &Script, by_digest: bool, request: &Request, upon: Option<(u64, Hlc)>) -> Result<Cmd> {
+    fn command(
+        &self,
+        script: &Script,
+        by_digest: bool,
+        request: &Request,
+        upon: Option<(u64, Hlc)>,
+    ) -> Result<Cmd> {
         use memlife_core::record::ReclaimClass;
         let (layout, shard) = (&self.server.layout, self.shard);
         let mut command = redis::cmd(if by_digest { "EVALSHA" } else { "EVAL" });
         command.arg(if by_digest { &script.digest } else { &script.text });
         command.arg(6 + ReclaimClass::ALL.len() + request.keys.len());
-        let names = [layout.ledger(shard), layout.ordered(shard), layout.changes(shard), layout.removals(shard)];
+        let names =
+            [layout.ledger(shard), layout.ordered(shard), layout.changes(shard), layout.removals(shard)];
         command.arg(&names).arg(layout.usage(shard));
         command.arg(layout.last_reply(shard, self.token.session, self.lane));
         for class in ReclaimClass::ALL {
@@ -353,6 +365,9 @@ impl There {
             Ok(current) => current,
             Err(error) => return (Err(error), Carried::Nothing),
         };
+        // `decide` is given what it asks for, so that it answers the same as on every store.
+        let current = current
+            .map(|record| if needs_body(&record.head, write) { record } else { record.without_body() });
         let mut ledger = self.ledger;
         let decided = decide(current.as_ref(), write, &mut server.context(self.wall, &mut ledger));
         let Decision { effect, ended, outcome } = match decided {

@@ -105,7 +105,9 @@ impl RedisServer {
                 return false;
             }
             let answer = ask(self.port, &["INFO", "server"]);
-            if answer.is_ok_and(|text| text.contains(&format!("process_id:{}\r", child.id())) || text.starts_with("-NOAUTH")) {
+            if answer.is_ok_and(|text| {
+                text.contains(&format!("process_id:{}\r", child.id())) || text.starts_with("-NOAUTH")
+            }) {
                 self.child = Some(child);
                 return true;
             }
@@ -125,7 +127,8 @@ impl Drop for RedisServer {
 
 #[allow(clippy::disallowed_methods, reason = "the environment says whether skipping is allowed")]
 fn is_installed() -> bool {
-    let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found =
+        Command::new("redis-server").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if found.is_ok() {
         return true;
     }

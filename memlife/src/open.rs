@@ -140,8 +140,11 @@ pub fn open_store(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
         "memory" if place.is_empty() => open_memory(options),
         "sqlite" => open_sqlite(place, options),
         "fs" => open_fs(place, options),
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => open_redis(url, options),
         _ => {
-            let message = format!("no store has the scheme {scheme:?}: use sqlite:PATH, fs:DIR or memory:");
+            let message = format!(
+                "no store has the scheme {scheme:?}: use sqlite:PATH, fs:DIR, redis://HOST or memory:"
+            );
             Err(Error::new(ErrorKind::Unsupported, message).during("open"))
         }
     }
@@ -190,7 +193,22 @@ fn open_fs(_directory: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
     Err(left_out("fs"))
 }
 
-#[cfg(not(all(feature = "sqlite", feature = "fs")))]
+#[cfg(feature = "redis")]
+fn open_redis(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    use memlife_store_redis::{RedisConfig, RedisStore};
+    let mut config = RedisConfig::parse(url)?.durability(options.durability);
+    if let Some(timeout) = options.busy_timeout {
+        config = config.patience(timeout);
+    }
+    Ok(Arc::new(RedisStore::open(config)?))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open_redis(_url: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    Err(left_out("redis"))
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "fs", feature = "redis")))]
 fn left_out(feature: &str) -> Error {
     let message = format!("this build has no {feature} store: build it with the cargo feature `{feature}`");
     Error::new(ErrorKind::Unsupported, message).during("open")

@@ -19,7 +19,8 @@ impl Redis {
     pub fn on(server: &Arc<RedisServer>, shards: u16) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let prefix = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let config = RedisConfig::parse(&server.url()).unwrap().prefix(prefix).shards(shards).wall(Wall::Caller);
+        let config =
+            RedisConfig::parse(&server.url()).unwrap().prefix(prefix).shards(shards).wall(Wall::Caller);
         Redis { config, server: server.clone() }
     }
 
