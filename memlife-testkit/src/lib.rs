@@ -33,6 +33,7 @@ mod redis_server;
 mod session;
 mod small_disk;
 mod subject;
+mod tcp_proxy;
 
 pub use draft::Draft;
 pub use fault::{Fault, FaultStore, Method, Moment};
@@ -40,3 +41,4 @@ pub use redis_server::RedisServer;
 pub use session::{Applied, START, Session};
 pub use small_disk::SmallDisk;
 pub use subject::{InMemorySubject, Subject};
+pub use tcp_proxy::{TcpProxy, Weather};
