@@ -50,7 +50,7 @@ pub struct RedisConfig {
 }
 
 /// How often a server syncs its append-only file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fsync {
     /// Before every answer.
     Always,

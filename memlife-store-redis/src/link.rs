@@ -11,6 +11,9 @@ use tokio::sync::Mutex;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// A cluster may have to try several of its nodes, one after the other.
+const CONNECTS: u32 = 3;
+
 /// The way to the server: connects when it has to, again when the connection is lost, and gives up in time.
 pub(crate) struct Link {
     target: Target,
@@ -151,7 +154,7 @@ impl Link {
             return Ok(there.clone());
         }
         let connecting = self.target.connect(self.connect_timeout, self.response_timeout);
-        let connected = match tokio::time::timeout(self.connect_timeout, connecting).await {
+        let connected = match tokio::time::timeout(self.connect_timeout * CONNECTS, connecting).await {
             Ok(connected) => connected.map_err(not_sent),
             Err(_) => Err(refusal()),
         };

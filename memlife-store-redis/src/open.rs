@@ -8,7 +8,7 @@ use crate::server::{self, Server};
 use crate::write::time_of;
 use memlife_core::store::{Durability, StoreInfo, Warning};
 use memlife_core::{Error, ErrorKind, ReplicaId, Result};
-use redis::Cmd;
+use redis::{Cmd, Value};
 
 const FORMAT: &str = "1";
 /// What every version from here on can do: functions and flags of scripts, effects in the log.
@@ -17,9 +17,7 @@ const OLDEST: (u32, u32) = (7, 0);
 /// Opens the store, and makes it where there is none.
 pub(crate) async fn open(config: &RedisConfig) -> Result<Server> {
     let link = Link::new(config)?;
-    let about = ask(&link, &redis::cmd("INFO")).await?;
-    let about = server::bytes(about, "INFO")?.ok_or_else(|| unexpected("INFO"))?;
-    let about = About(String::from_utf8_lossy(&about).into_owned());
+    let about = About::of(ask(&link, &redis::cmd("INFO")).await?)?;
     about.check_version()?;
     let (durability, mut warnings) = durability(config, &link, &about).await;
     if let Some(asked) = config.durability.filter(|asked| *asked > durability) {
@@ -53,29 +51,45 @@ pub(crate) async fn open(config: &RedisConfig) -> Result<Server> {
     Ok(server)
 }
 
-async fn ask(link: &Link, command: &Cmd) -> Result<redis::Value> {
+async fn ask(link: &Link, command: &Cmd) -> Result<Value> {
     let mut values = link.read(0, Request::One(command)).await?;
     values.pop().ok_or_else(|| unexpected("a command"))
 }
 
-/// What `INFO` says.
-struct About(String);
+/// What `INFO` says, of each node.
+struct About(Vec<String>);
 
 impl About {
-    fn field(&self, name: &str) -> Option<&str> {
-        let value =
-            |line: &'_ str| -> Option<usize> { line.strip_prefix(name)?.strip_prefix(':').map(str::len) };
-        self.0.lines().map(str::trim_end).find_map(|line| value(line).map(|len| &line[line.len() - len..]))
+    fn of(value: Value) -> Result<Self> {
+        let text = |value| -> Result<String> {
+            let bytes = server::bytes(value, "INFO")?.ok_or_else(|| unexpected("INFO"))?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let nodes = match value {
+            Value::Map(nodes) => nodes.into_iter().map(|(_, about)| text(about)).collect::<Result<_>>()?,
+            Value::VerbatimString { text, .. } => vec![text],
+            about => vec![text(about)?],
+        };
+        Ok(About(nodes))
+    }
+
+    /// The field of every node.
+    fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().map(move |node| {
+            let value = |line: &'a str| line.trim_end().strip_prefix(name)?.strip_prefix(':');
+            node.lines().find_map(value).unwrap_or_default()
+        })
     }
 
     fn check_version(&self) -> Result<()> {
         // Valkey tells here the version of Redis that it is compatible with.
-        let version = self.field("redis_version").unwrap_or_default();
-        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-        let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-        if found < OLDEST {
-            let message = format!("the server is Redis {version}: memlife needs Redis 7.0 or Valkey");
-            return Err(Error::new(ErrorKind::Unsupported, message));
+        for version in self.fields("redis_version") {
+            let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+            let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+            if found < OLDEST {
+                let message = format!("the server is Redis {version}: memlife needs Redis 7.0 or Valkey");
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
         }
         Ok(())
     }
@@ -84,22 +98,20 @@ impl About {
 /// What an acknowledged write survives on this server, and what to tell about it.
 async fn durability(config: &RedisConfig, link: &Link, about: &About) -> (Durability, Vec<Warning>) {
     let mut warnings = Vec::new();
-    let policy = about.field("maxmemory_policy").unwrap_or("noeviction");
-    let has_limit = about.field("maxmemory").is_some_and(|limit| limit != "0");
-    if policy != "noeviction" {
+    let has_limit = about.fields("maxmemory").any(|limit| limit != "0");
+    if let Some(policy) = about.fields("maxmemory_policy").find(|policy| *policy != "noeviction") {
         let when = if has_limit { "" } else { " once it has a memory limit" };
         warnings.push(warning(&format!(
             "the server evicts keys ({policy}){when}, which loses entries unseen: set maxmemory-policy noeviction"
         )));
     }
-    if about.field("aof_enabled") != Some("1") {
+    if about.fields("aof_enabled").any(|enabled| enabled != "1") {
         warnings.push(warning(
             "the server writes no append-only file: its end loses what was written; set appendonly yes",
         ));
         return (Durability::Memory, warnings);
     }
-    let told = setting(link, "appendfsync").await.and_then(|text| Fsync::parse(&text));
-    let level = match told.or(config.fsync) {
+    let level = match appendfsync(link).await.or(config.fsync) {
         Some(Fsync::Always) => Durability::Disk,
         Some(Fsync::No) => {
             warnings
@@ -121,12 +133,26 @@ async fn durability(config: &RedisConfig, link: &Link, about: &About) -> (Durabi
     (level, warnings)
 }
 
-/// A setting of the server; `None` where the user may not ask.
-async fn setting(link: &Link, name: &str) -> Option<String> {
+/// How often the server syncs, of several nodes the one that syncs least; `None` where the user may not ask.
+async fn appendfsync(link: &Link) -> Option<Fsync> {
     let mut command = redis::cmd("CONFIG");
-    command.arg("GET").arg(name);
-    let pairs = crate::usage::pairs(ask(link, &command).await.ok()?).ok()?;
-    pairs.into_iter().next().map(|(_, value)| String::from_utf8_lossy(&value).into_owned())
+    command.arg("GET").arg("appendfsync");
+    let answer = ask(link, &command).await.ok()?;
+    let of_nodes = match answer {
+        Value::Map(nodes)
+            if nodes.iter().all(|(_, value)| matches!(value, Value::Map(_) | Value::Array(_))) =>
+        {
+            nodes.into_iter().map(|(_, value)| value).collect()
+        }
+        answer => vec![answer],
+    };
+    let mut weakest = None;
+    for answer in of_nodes {
+        let (_, value) = crate::usage::pairs(answer).ok()?.into_iter().next()?;
+        let fsync = Fsync::parse(std::str::from_utf8(&value).ok()?)?;
+        weakest = weakest.max(Some(fsync));
+    }
+    weakest
 }
 
 fn warning(text: &str) -> Warning {

@@ -121,7 +121,9 @@ async fn another_handle_of_the_session_is_answered_too() {
     let Some(place) = Place::new() else { return };
     let unsure = batch(1, vec![add("n", 10).build()]);
     // Before the first write there is no script to be known by its digest.
-    version(submit(&place.beside(), &batch(9, vec![put("k", "1").build()])).await);
+    let mut first = batch(1, vec![put("k", "1").build()]);
+    first.token = Some(Token { session: SESSION + 1, number: 1 });
+    version(submit(&place.store, &first).await);
     place.proxy.set(Weather::CutAnswers("EVALSHA", u32::MAX));
     assert_eq!(submit(&place.store, &unsure).await.unwrap_err().kind(), ErrorKind::Indeterminate);
     let other = place.beside();

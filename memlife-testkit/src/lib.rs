@@ -37,7 +37,7 @@ mod tcp_proxy;
 
 pub use draft::Draft;
 pub use fault::{Fault, FaultStore, Method, Moment};
-pub use redis_server::RedisServer;
+pub use redis_server::{RedisCluster, RedisServer};
 pub use session::{Applied, START, Session};
 pub use small_disk::SmallDisk;
 pub use subject::{InMemorySubject, Subject};

@@ -161,3 +161,81 @@ fn ask(port: u16, parts: &[&str]) -> std::io::Result<String> {
     stream.read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
+
+/// A cluster of three primaries of a test's own.
+pub struct RedisCluster {
+    nodes: Vec<RedisServer>,
+}
+
+/// Slots of a cluster.
+const SLOTS: u32 = 16_384;
+
+impl RedisCluster {
+    /// Starts one; `None` as for [`RedisServer::start`].
+    ///
+    /// # Panics
+    /// As [`RedisServer::start`], and when the nodes do not find each other.
+    #[allow(clippy::disallowed_methods, reason = "nodes take real time to find each other")]
+    pub fn start() -> Option<Self> {
+        let start = |_| RedisServer::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
+        let nodes: Vec<RedisServer> = (0..3_u32).map(start).collect::<Option<_>>()?;
+        for (i, node) in (0_u32..).zip(&nodes) {
+            let (from, to) = (i * SLOTS / 3, (i + 1) * SLOTS / 3 - 1);
+            let given = node.command(&["CLUSTER", "ADDSLOTSRANGE", &from.to_string(), &to.to_string()]);
+            assert!(given.starts_with("+OK"), "{given}");
+            // Without epochs of their own the nodes take a while to settle who has which.
+            node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(i + 1).to_string()]);
+            node.command(&["CLUSTER", "MEET", "127.0.0.1", &nodes[0].port.to_string()]);
+        }
+        let begun = Instant::now();
+        let is_up = |node: &RedisServer| {
+            let info = node.command(&["CLUSTER", "INFO"]);
+            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+        };
+        while !nodes.iter().all(is_up) {
+            assert!(begun.elapsed() < START, "the cluster does not come up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(RedisCluster { nodes })
+    }
+
+    /// Its nodes.
+    pub fn nodes(&mut self) -> &mut [RedisServer] {
+        &mut self.nodes
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        let places: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        format!("redis+cluster://{}", places.join(","))
+    }
+
+    /// Moves a slot with all its keys to another node, as an administrator does, key by key.
+    ///
+    /// # Panics
+    /// When a node refuses.
+    pub fn move_slot(&self, slot: u16, to: usize, meanwhile: impl Fn()) {
+        let slot = slot.to_string();
+        let holds =
+            |node: &&RedisServer| !node.command(&["CLUSTER", "COUNTKEYSINSLOT", &slot]).starts_with(":0");
+        let id = |node: &RedisServer| node.command(&["CLUSTER", "MYID"]).lines().nth(1).unwrap().to_owned();
+        let target = &self.nodes[to];
+        let Some(source) = self.nodes.iter().find(holds).filter(|source| source.port != target.port) else {
+            return;
+        };
+        let port = target.port.to_string();
+        target.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(source)]);
+        source.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(target)]);
+        loop {
+            let listed = source.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"]);
+            let Some(key) = listed.lines().nth(2).map(str::to_owned) else { break };
+            let moved = source.command(&["MIGRATE", "127.0.0.1", &port, &key, "0", "5000"]);
+            assert!(moved.starts_with("+OK"), "{key}: {moved}");
+            meanwhile();
+        }
+        for node in [target, source] {
+            let set = node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id(target)]);
+            assert!(set.starts_with("+OK"), "{set}");
+        }
+    }
+}
