@@ -2,7 +2,7 @@ use crate::config::RedisConfig;
 use crate::error::{self, Fate};
 use memlife_core::{Clock, Error, ErrorKind, Result};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisError, RedisFuture, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -205,7 +205,7 @@ impl Target {
             return Err(Error::new(ErrorKind::Invalid, "the URL names no server"));
         };
         #[cfg(feature = "tls")]
-        if let (Some(root), ConnectionAddr::TcpTls { .. }) = (&authority, node.addr()) {
+        if let (Some(root), redis::ConnectionAddr::TcpTls { .. }) = (&authority, node.addr()) {
             let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(root.clone()) };
             return Client::build_with_tls(node, certificates)
                 .map(|client| Target::Server(client.into()))
@@ -263,7 +263,7 @@ fn read_authority(config: &RedisConfig) -> Result<Option<Vec<u8>>> {
 /// Encryption needs a provider of ciphers for the whole process, which the first to come chooses.
 fn install_tls(config: &RedisConfig) {
     #[cfg(feature = "tls")]
-    if config.nodes.iter().any(|node| matches!(node.addr(), ConnectionAddr::TcpTls { .. })) {
+    if config.nodes.iter().any(|node| matches!(node.addr(), redis::ConnectionAddr::TcpTls { .. })) {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     #[cfg(not(feature = "tls"))]

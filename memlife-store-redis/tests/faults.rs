@@ -146,6 +146,7 @@ async fn a_request_that_comes_late_does_nothing() {
 }
 
 #[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "the time limits are real ones")]
 async fn silence_ends_in_bounded_time() {
     let Some(place) = Place::new() else { return };
     version(submit(&place.store, &batch(1, vec![add("n", 1).build()])).await);
