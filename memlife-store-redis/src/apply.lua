@@ -12,8 +12,8 @@
 -- ARGV  1 replica, 2 `seq` the effects were decided upon or '', 3 wall clock in ms or '' for the server's,
 --       4 token or '', 5 step, 6 number of the call in its lane, 7 ms to keep the reply, 8 bytes before the key in a
 --       record's name, 9 removals to keep, 10 ms to keep removals and tombstones, 11 ms of native expiry beyond the due
---       instant, 12 channel to wake, 13 clock after the effects, 14 placements, then these,
---       15.. writes of three: fixed part, writer, body or answer
+--       instant, 12 channel to wake, 13 clock after the effects, 14 the latest clock that the caller saw of any shard,
+--       15 placements, then these, 16.. writes of three: fixed part, writer, body or answer
 
 local LEDGER, ORDERED, CHANGES, REMOVALS, USAGE, LAST, DUE, RECORDS = 1, 2, 3, 4, 5, 6, 7, 11
 local HEAD = '>BBBBBBI7I7I6I2c8I6I2c8I6I6I6I6I6I2I4I4I4I2I2I2'
@@ -115,7 +115,8 @@ end
 local ledger = redis.call('HMGET', KEYS[LEDGER], 's', 'ms', 'c', 'e')
 local seq, ms, c = tonumber(ledger[1] or 0), tonumber(ledger[2] or 0), tonumber(ledger[3] or 0)
 local time = ARGV[3] == '' and redis.call('TIME')
--- The offset of the wall clock serves simulations of time; it is 0 on any other store.
+-- Each shard has a clock of its own; what the caller saw of another shard's counts here, too.
+if tonumber(ARGV[14]) > ms then ms, c = tonumber(ARGV[14]), 0 end
 local wall = time and (time[1] * 1000 + math.floor(time[2] / 1000)) or tonumber(ARGV[3])
 local server = redis.pcall('INFO', 'server')
 local run = type(server) == 'string' and string.match(server, 'run_id:(%w+)') or '-'
@@ -411,8 +412,8 @@ end
 
 ---- the batch ----------------------------------------------------------------------------------------------------
 
-local placements, at = {}, 15
-for n = 1, tonumber(ARGV[14]) do
+local placements, at = {}, 16
+for n = 1, tonumber(ARGV[15]) do
   local p, has_ttl, from = {}, nil, nil
   p.kind, p.class, p.origin, p.mode, p.expiry, has_ttl, p.ttl, p.threshold, from =
     struct.unpack('>BBBBI6BI6I4', ARGV[at])

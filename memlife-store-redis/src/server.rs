@@ -107,6 +107,11 @@ impl Server {
         seen.max(Timestamp::from_ms(wall))
     }
 
+    /// The latest clock that a ledger showed.
+    pub(crate) fn seen(&self) -> Timestamp {
+        Timestamp::from_ms(self.seen_ms.load(Ordering::Relaxed))
+    }
+
     /// The shards of these keys, each with the places of its keys.
     pub(crate) fn by_shard<'a>(&self, keys: impl Iterator<Item = &'a Key>) -> Vec<(Shard, Vec<usize>)> {
         let mut shards: Vec<(Shard, Vec<usize>)> = Vec::new();

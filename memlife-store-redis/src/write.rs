@@ -217,7 +217,9 @@ impl Calls<'_> {
         }
         let mut values = server.read(self.shard, &pipeline).await?.into_iter();
         let mut next = || values.next().ok_or_else(|| unexpected("a pipeline"));
-        let ledger = State::parse(next()?)?.ledger;
+        let mut ledger = State::parse(next()?)?.ledger;
+        // What was seen of other shards counts here, too.
+        ledger.clock.observe(server.seen());
         let wall = time_of(next()?)?;
         server.heard(wall);
         let mut records = HashMap::new();
@@ -331,6 +333,7 @@ impl Calls<'_> {
         let mut clock = Vec::with_capacity(8);
         put_hlc(&mut clock, upon.map(|(_, clock)| clock).unwrap_or_default());
         command.arg(&clock[..]);
+        command.arg(self.server.seen().ms());
         let placements = request.placements()?;
         command.arg(placements.len());
         for placement in &placements {

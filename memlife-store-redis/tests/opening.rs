@@ -6,8 +6,6 @@ use memlife_core::{ErrorKind, Store};
 use memlife_store_redis::{RedisConfig, RedisStore};
 use memlife_testkit::draft::{add, delete, erase, put};
 use memlife_testkit::{RedisServer, Session};
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 fn open(url: &str) -> memlife_core::Result<RedisStore> {
@@ -182,14 +180,18 @@ async fn encryption_checks_who_the_server_is() {
 
 /// An authority, and a certificate of `localhost` signed by it.
 #[cfg(feature = "tls")]
-fn certify(folder: &Path) {
+fn certify(folder: &std::path::Path) {
     std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
     for command in [
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=test-authority",
         "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout server.key -out server.csr -subj /CN=localhost",
         "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt -days 2 -extfile names",
     ] {
-        let output = Command::new("openssl").args(command.split(' ')).current_dir(folder).output().unwrap();
+        let output = std::process::Command::new("openssl")
+            .args(command.split(' '))
+            .current_dir(folder)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
