@@ -209,6 +209,20 @@ impl RedisConfig {
         format!("{scheme}{cluster}://{}/{database}?prefix={}", places.join(","), self.prefix)
     }
 
+    /// Checks what setters take as it comes.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub(crate) fn check(&self) -> Result<()> {
+        if !is_prefix(&self.prefix) {
+            return Err(invalid("a prefix has up to 100 letters, digits or `-_.:/`"));
+        }
+        if self.shards == 0 || self.shards > MAX_SHARDS {
+            return Err(invalid(format!("a store has 1 to {MAX_SHARDS} shards")));
+        }
+        Ok(())
+    }
+
     /// What to warn of before the server is asked.
     pub(crate) fn sends_password_in_clear(&self) -> bool {
         self.nodes.iter().any(|node| {

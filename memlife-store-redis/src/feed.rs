@@ -120,7 +120,7 @@ impl Server {
 }
 
 /// Members with their scores.
-fn scored(value: redis::Value) -> Result<Vec<(bytes::Bytes, u64)>> {
+pub(crate) fn scored(value: redis::Value) -> Result<Vec<(bytes::Bytes, u64)>> {
     let mut scored = Vec::new();
     let mut values = server::array(value, "ZRANGEBYSCORE")?.into_iter();
     while let Some(member) = values.next() {

@@ -99,6 +99,20 @@ impl Layout {
         format!("{}:r:", self.tag(shard))
     }
 
+    /// A pattern of the names of all records; a prefix has no wildcards.
+    pub(crate) fn every_record(&self) -> String {
+        format!("{{{}:*}}:r:*", self.prefix)
+    }
+
+    /// The shard whose record has this name, and the bytes before the key.
+    pub(crate) fn shard_of_record(&self, name: &[u8]) -> Option<(Shard, usize)> {
+        let shard = name.strip_prefix(format!("{{{}:", self.prefix).as_bytes())?;
+        let digits: &[u8] = shard.split(|byte| *byte == b'}').next()?;
+        let shard: Shard = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        let prefix = self.record_prefix(shard);
+        (shard < self.shards && name.starts_with(prefix.as_bytes())).then_some((shard, prefix.len()))
+    }
+
     pub(crate) fn record(&self, shard: Shard, key: &Key) -> String {
         format!("{}{key}", self.record_prefix(shard))
     }

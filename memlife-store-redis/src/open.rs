@@ -16,6 +16,7 @@ const OLDEST: (u32, u32) = (7, 0);
 
 /// Opens the store, and makes it where there is none.
 pub(crate) async fn open(config: &RedisConfig) -> Result<Server> {
+    config.check()?;
     let link = Link::new(config)?;
     let about = About::of(ask(&link, &redis::cmd("INFO")).await?)?;
     about.check_version()?;

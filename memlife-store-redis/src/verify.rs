@@ -1,6 +1,7 @@
 //! The store's own check.
 
 use crate::error::unexpected;
+use crate::feed::scored;
 use crate::frame;
 use crate::layout::{DueMember, Shard};
 use crate::server::{self, Server, State};
@@ -10,7 +11,7 @@ use memlife_core::record::{ReclaimClass, Record};
 use memlife_core::store::{Finding, Group, Repair, Tally, Verification, Want};
 use memlife_core::{Error, ErrorKind, Key, Result};
 use redis::{Value, pipe};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Records that are read at once.
 const PAGE: usize = 500;
@@ -40,19 +41,27 @@ struct Reading {
 impl Server {
     pub(crate) async fn verify(&self, repair: Repair) -> Result<Verification> {
         let mut verification = Verification::default();
+        let mut found = self.found().await?;
         for shard in self.layout.shards() {
-            self.verify_shard(shard, repair, &mut verification).await?;
+            let found = found.remove(&shard).unwrap_or_default();
+            self.verify_shard(shard, found, repair, &mut verification).await?;
         }
         Ok(verification)
     }
 
-    async fn verify_shard(&self, shard: Shard, repair: Repair, told: &mut Verification) -> Result<()> {
+    async fn verify_shard(
+        &self,
+        shard: Shard,
+        found: Vec<Bytes>,
+        repair: Repair,
+        told: &mut Verification,
+    ) -> Result<()> {
         // While a shard is rebuilt nobody of this process writes to it; other processes are found out by its `seq`.
         let _lane = match repair {
             Repair::Yes => Some(self.lanes[usize::from(shard)].lock().await),
             Repair::No => None,
         };
-        let reading = self.reading(shard).await?;
+        let reading = self.reading(shard, &found).await?;
         told.checked += (reading.names.len()) as u64;
         let is_mended = repair == Repair::Yes;
         for (name, error) in &reading.damaged {
@@ -82,10 +91,10 @@ impl Server {
     }
 
     /// Reads all of a shard, again where somebody wrote to it meanwhile.
-    async fn reading(&self, shard: Shard) -> Result<Reading> {
+    async fn reading(&self, shard: Shard, found: &[Bytes]) -> Result<Reading> {
         for _ in 0..ROUNDS {
             let before = self.seq(shard).await?;
-            let names = self.names(shard).await?;
+            let names = self.names(shard, found).await?;
             let (expected, damaged) = self.expected(shard, &names).await?;
             let stored = self.stored(shard).await?;
             if self.seq(shard).await? == before {
@@ -104,54 +113,52 @@ impl Server {
     }
 
     /// The keys of all records, whether an index knows them or not.
-    async fn names(&self, shard: Shard) -> Result<Vec<Bytes>> {
-        let mut names: Vec<Bytes> = self.members(&self.layout.ordered(shard), shard).await?;
-        let prefix = self.layout.record_prefix(shard);
-        for name in self.found(shard, &prefix).await? {
-            names.push(name.slice(prefix.len()..));
-        }
+    async fn names(&self, shard: Shard, found: &[Bytes]) -> Result<Vec<Bytes>> {
+        let ordered = self.members(&self.layout.ordered(shard), shard).await?;
+        let mut names: Vec<Bytes> = ordered.into_iter().map(|(name, _)| name).collect();
+        names.extend_from_slice(found);
         names.sort_unstable();
         names.dedup();
         Ok(names)
     }
 
-    /// The names on the server that begin with `prefix`, which holds no wildcards. A cluster tells only of one node, so
-    /// there the index of names is all that is known.
-    async fn found(&self, shard: Shard, prefix: &str) -> Result<Vec<Bytes>> {
-        let mut found = Vec::new();
+    /// The keys of the records on the server, by shard. A cluster tells only of one node, so there the index of names is
+    /// all that is known.
+    async fn found(&self) -> Result<HashMap<Shard, Vec<Bytes>>> {
+        let mut found: HashMap<Shard, Vec<Bytes>> = HashMap::new();
         if self.is_cluster {
             return Ok(found);
         }
-        let mut cursor = "0".to_owned();
+        let mut cursor = Bytes::from_static(b"0");
         loop {
             let mut command = redis::cmd("SCAN");
-            command.arg(&cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(1_000);
-            let mut parts = server::array(self.read_one(shard, &command).await?, "SCAN")?.into_iter();
-            let next =
-                server::bytes(parts.next().unwrap_or_default(), "SCAN")?.ok_or_else(|| unexpected("SCAN"))?;
+            command.arg(&cursor[..]).arg("MATCH").arg(self.layout.every_record()).arg("COUNT").arg(PAGE);
+            let mut parts = server::array(self.read_one(0, &command).await?, "SCAN")?.into_iter();
+            let next = server::bytes(parts.next().unwrap_or_default(), "SCAN")?;
+            cursor = next.ok_or_else(|| unexpected("SCAN"))?;
             for name in server::array(parts.next().unwrap_or_default(), "SCAN")? {
-                found.extend(server::bytes(name, "SCAN")?);
+                let name = server::bytes(name, "SCAN")?.ok_or_else(|| unexpected("SCAN"))?;
+                if let Some((shard, prefix_len)) = self.layout.shard_of_record(&name) {
+                    found.entry(shard).or_default().push(name.slice(prefix_len..));
+                }
             }
-            cursor = String::from_utf8_lossy(&next).into_owned();
-            if cursor == "0" {
+            if &cursor[..] == b"0" {
                 return Ok(found);
             }
         }
     }
 
-    async fn members(&self, name: &str, shard: Shard) -> Result<Vec<Bytes>> {
-        let mut members: Vec<Bytes> = Vec::new();
+    async fn members(&self, name: &str, shard: Shard) -> Result<Vec<(Bytes, u64)>> {
+        let mut members: Vec<(Bytes, u64)> = Vec::new();
         loop {
             let mut command = redis::cmd("ZRANGE");
             let (from, to) = (members.len(), members.len() + CHUNK - 1);
-            command.arg(name).arg(from).arg(to);
-            let page = server::array(self.read_one(shard, &command).await?, "ZRANGE")?;
+            command.arg(name).arg(from).arg(to).arg("WITHSCORES");
+            let page = scored(self.read_one(shard, &command).await?)?;
             if page.is_empty() {
                 return Ok(members);
             }
-            for member in page {
-                members.extend(server::bytes(member, "ZRANGE")?);
-            }
+            members.extend(page);
         }
     }
 
@@ -181,22 +188,16 @@ impl Server {
     }
 
     async fn stored(&self, shard: Shard) -> Result<Indexes> {
+        let ordered = self.members(&self.layout.ordered(shard), shard).await?;
+        let changes = self.members(&self.layout.changes(shard), shard).await?;
         let mut stored = Indexes {
-            ordered: self.members(&self.layout.ordered(shard), shard).await?,
+            ordered: ordered.into_iter().map(|(name, _)| name).collect(),
+            changes: changes.into_iter().collect(),
             ..Indexes::default()
         };
         stored.ordered.sort_unstable();
-        for member in self.members(&self.layout.changes(shard), shard).await? {
-            let mut command = redis::cmd("ZSCORE");
-            command.arg(self.layout.changes(shard)).arg(&member[..]);
-            let score = match self.read_one(shard, &command).await? {
-                Value::Double(score) => score as u64,
-                score => server::text_number(score)?.unwrap_or_default(),
-            };
-            stored.changes.insert(member, score);
-        }
         for class in ReclaimClass::ALL {
-            for member in self.members(&self.layout.due(shard, class), shard).await? {
+            for (member, _) in self.members(&self.layout.due(shard, class), shard).await? {
                 stored.due.insert((class.code(), member), ());
             }
         }

@@ -108,6 +108,53 @@ async fn those_who_come_at_once_find_one_store() {
     assert_eq!(other.keys("k").await.len(), 20);
 }
 
+#[tokio::test]
+async fn damage_is_named_set_aside_and_the_indexes_are_rebuilt() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let url = format!("{}?shards=1", server.url());
+    let s = Session::on(Arc::new(open(&url).unwrap()));
+    for i in 0..10 {
+        s.apply(put(&format!("k/{i}"), "1").ttl_ms(1_000_000)).await;
+    }
+    server.command(&["SETRANGE", "{memlife:00}:r:k/3", "20", "x"]);
+    server.command(&["ZREM", "{memlife:00}:k", "k/4"]);
+    server.command(&["DEL", "{memlife:00}:u", "{memlife:00}:x1"]);
+    let key = memlife_core::Key::new("k/3").unwrap();
+    assert_eq!(
+        s.store().get(&[key.clone()], Default::default()).await.unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+    assert_eq!(s.fails(add("k/3", 1)).await, ErrorKind::Corrupt);
+    let found = s.store().verify(Repair::No).await.unwrap();
+    assert_eq!((found.checked, found.problems, found.unrepaired()), (10, 2, 2), "{:?}", found.findings);
+    assert_eq!(found.findings[0].key, Some(key));
+    let mended = s.store().verify(Repair::Yes).await.unwrap();
+    assert_eq!((mended.problems, mended.unrepaired()), (2, 0), "{:?}", mended.findings);
+    assert_eq!(s.store().verify(Repair::No).await.unwrap().problems, 0);
+    assert_eq!(s.keys("k").await.len(), 9);
+    assert_eq!(s.totals().await.tally.entries, 9);
+    assert!(server.command(&["EXISTS", "{memlife:00}:l:k/3"]).starts_with(":1"));
+    s.apply(put("k/3", "2")).await;
+}
+
+#[tokio::test]
+async fn what_the_server_expires_itself_leaves_the_indexes_at_the_next_sweep() {
+    use memlife_core::record::ReclaimClass;
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let url = format!("{}?shards=1", server.url());
+    let s = Session::on(Arc::new(open(&url).unwrap()));
+    s.apply(put("late", "1").ttl_ms(1)).await;
+    s.apply(put("there", "1").ttl_ms(1_000_000)).await;
+    let ms = server.command(&["PTTL", "{memlife:00}:r:late"]);
+    let ms: u64 = ms.lines().next().unwrap()[1..].parse().unwrap();
+    assert!(ms > 29 * 86_400_000, "the server keeps it {ms} ms");
+    server.command(&["DEL", "{memlife:00}:r:late"]);
+    let cursor = s.head_cursor().await;
+    assert_eq!(s.due_keys(ReclaimClass::Scheduled, memlife_core::Timestamp::MAX).await, ["there"]);
+    assert_eq!(s.news(&cursor).await, ["late removed: expired"]);
+    assert_eq!((s.keys("").await.len(), s.removed(Cause::Expired).await), (1, 1));
+}
+
 #[test]
 fn a_server_that_is_not_there_is_told_soon() {
     let error = open("redis://127.0.0.1:1?patience_ms=200").unwrap_err();
