@@ -121,7 +121,7 @@ async fn damage_is_named_set_aside_and_the_indexes_are_rebuilt() {
     server.command(&["DEL", "{memlife:00}:u", "{memlife:00}:x1"]);
     let key = memlife_core::Key::new("k/3").unwrap();
     assert_eq!(
-        s.store().get(&[key.clone()], Default::default()).await.unwrap_err().kind(),
+        s.store().get(std::slice::from_ref(&key), Default::default()).await.unwrap_err().kind(),
         ErrorKind::Corrupt
     );
     assert_eq!(s.fails(add("k/3", 1)).await, ErrorKind::Corrupt);
