@@ -29,12 +29,16 @@ pub mod model;
 mod effort;
 mod fault;
 mod random;
+mod redis_server;
 mod session;
 mod small_disk;
 mod subject;
+mod tcp_proxy;
 
 pub use draft::Draft;
 pub use fault::{Fault, FaultStore, Method, Moment};
+pub use redis_server::{RedisCluster, RedisServer};
 pub use session::{Applied, START, Session};
 pub use small_disk::SmallDisk;
 pub use subject::{InMemorySubject, Subject};
+pub use tcp_proxy::{TcpProxy, Weather};

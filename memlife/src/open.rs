@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How to open a store.
 #[derive(Clone, Default)]
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "fs")),
+    not(any(feature = "sqlite", feature = "fs", feature = "redb", feature = "redis")),
     allow(dead_code, reason = "of stores that are left out")
 )]
 pub struct OpenOptions {
@@ -141,9 +141,11 @@ pub fn open_store(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
         "sqlite" => open_sqlite(place, options),
         "fs" => open_fs(place, options),
         "redb" => open_redb(place, options),
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => open_redis(url, options),
         _ => {
-            let message =
-                format!("no store has the scheme {scheme:?}: use sqlite:PATH, fs:DIR, redb:PATH or memory:");
+            let message = format!(
+                "no store has the scheme {scheme:?}: use sqlite:PATH, fs:DIR, redb:PATH, redis://HOST or memory:"
+            );
             Err(Error::new(ErrorKind::Unsupported, message).during("open"))
         }
     }
@@ -208,12 +210,28 @@ fn open_redb(_path: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
     Err(left_out("redb"))
 }
 
-#[cfg(not(all(feature = "sqlite", feature = "fs", feature = "redb")))]
+#[cfg(feature = "redis")]
+fn open_redis(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    use memlife_store_redis::{RedisConfig, RedisStore};
+    let mut config = RedisConfig::parse(url)?.durability(options.durability);
+    if let Some(timeout) = options.busy_timeout {
+        config = config.patience(timeout);
+    }
+    Ok(Arc::new(RedisStore::open(config)?))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open_redis(_url: &str, _options: &OpenOptions) -> Result<Arc<dyn Store>> {
+    Err(left_out("redis"))
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "fs", feature = "redb", feature = "redis")))]
 fn left_out(feature: &str) -> Error {
     let built_in = [
         ("sqlite:PATH", cfg!(feature = "sqlite")),
         ("fs:DIR", cfg!(feature = "fs")),
         ("redb:PATH", cfg!(feature = "redb")),
+        ("redis://HOST", cfg!(feature = "redis")),
     ];
     let offered: String =
         built_in.iter().filter(|(_, is_in)| *is_in).map(|(url, _)| format!("{url}, ")).collect();

@@ -1,0 +1,32 @@
+//! memlife's store on a Redis or Valkey server.
+//!
+//! One round trip reads an entry, and one decides and carries out a write: a script on the server is the twin of
+//! [`decide`](memlife_core::decide()) for registers, counters, touches, deletes and guards. What the script leaves over
+//! is decided here, by the function itself, and carried out only if its shard has not changed meanwhile.
+//!
+//! ```no_run
+//! use memlife_store_redis::{RedisConfig, RedisStore};
+//! let store = RedisStore::open(RedisConfig::parse("redis://127.0.0.1/0?prefix=team")?)?;
+//! # Ok::<(), memlife_core::Error>(())
+//! ```
+
+mod config;
+mod error;
+mod feed;
+mod frame;
+mod layout;
+mod link;
+mod open;
+mod read;
+mod reply;
+mod request;
+mod script;
+mod server;
+mod store;
+mod usage;
+mod verify;
+mod wake;
+mod write;
+
+pub use config::{Fsync, RedisConfig, Wall};
+pub use store::RedisStore;

@@ -1,0 +1,302 @@
+use crate::config::RedisConfig;
+use crate::error::{self, Fate};
+use memlife_core::{Clock, Error, ErrorKind, Result};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// The first and the longest pause before another attempt.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A cluster may have to try several of its nodes, one after the other.
+const CONNECTS: u32 = 3;
+
+/// The way to the server: connects when it has to, again when the connection is lost, and gives up in time.
+pub(crate) struct Link {
+    target: Target,
+    pool: Vec<Mutex<Option<(u64, Connection)>>>,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+    patience: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+enum Target {
+    Server(Box<Client>),
+    #[cfg(feature = "cluster")]
+    Cluster(Box<redis::cluster::ClusterClient>),
+}
+
+#[derive(Clone)]
+enum Connection {
+    Server(MultiplexedConnection),
+    #[cfg(feature = "cluster")]
+    Cluster(redis::cluster_async::ClusterConnection),
+}
+
+/// What is sent at once.
+#[derive(Clone, Copy)]
+pub(crate) enum Request<'a> {
+    One(&'a Cmd),
+    /// Commands on one shard.
+    Many(&'a Pipeline),
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The server said no, or could not be reached: nothing was done.
+    Refused(Error),
+    /// Nobody knows what was done.
+    Unknown(Error),
+    /// The server does not know the script.
+    NoScript,
+}
+
+impl Failure {
+    /// The error of a command that changes nothing, whose fate is no matter.
+    pub(crate) fn of_read(self) -> Error {
+        match self {
+            Failure::Refused(error) => error,
+            Failure::Unknown(_) => {
+                Error::new(ErrorKind::Unavailable, "the server does not answer: try again later")
+            }
+            Failure::NoScript => error::unexpected("a script"),
+        }
+    }
+}
+
+impl Link {
+    pub(crate) fn new(config: &RedisConfig) -> Result<Self> {
+        let patience = config.patience;
+        Ok(Link {
+            target: Target::new(config)?,
+            pool: (0..config.pool.max(1)).map(|_| Mutex::new(None)).collect(),
+            connect_timeout: config.connect_timeout,
+            response_timeout: config.response_timeout,
+            patience,
+            clock: config.clock.clone(),
+        })
+    }
+
+    /// Sends a command that may be sent again: one that only reads, or that a token protects.
+    pub(crate) async fn ask(&self, lane: usize, request: Request<'_>) -> Result<Vec<Value>, Failure> {
+        let deadline = self.clock.monotonic() + self.patience;
+        let mut pause = FIRST_PAUSE;
+        let mut unknown = None;
+        loop {
+            let error = match self.attempt(lane, request).await {
+                Ok(values) => return Ok(values),
+                Err(error) => error,
+            };
+            if error.code() == Some("NOSCRIPT") {
+                return Err(Failure::NoScript);
+            }
+            let fate = error::fate(&error);
+            if fate == Fate::Unknown {
+                unknown = Some(error.clone());
+            }
+            if fate == Fate::Final || self.clock.monotonic() + pause >= deadline {
+                // What one attempt left unknown, the refusal of a later one does not settle.
+                return Err(match unknown {
+                    Some(unknown) => Failure::Unknown(error::unknown(&unknown)),
+                    None => Failure::Refused(error::refused(&error)),
+                });
+            }
+            tracing::debug!(attempt_failed = %error.category(), "the server is asked again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The answers to commands that only read.
+    ///
+    /// # Errors
+    /// `Unavailable` when the server does not answer in time.
+    pub(crate) async fn read(&self, lane: usize, request: Request<'_>) -> Result<Vec<Value>> {
+        self.ask(lane, request).await.map_err(Failure::of_read)
+    }
+
+    async fn attempt(&self, lane: usize, request: Request<'_>) -> Result<Vec<Value>, RedisError> {
+        let slot = &self.pool[lane % self.pool.len()];
+        let (generation, mut connection) = self.connection(slot).await?;
+        let sent = async {
+            match request {
+                Request::One(command) => {
+                    let value = connection.req_packed_command(command).await?;
+                    Ok(vec![value.extract_error()?])
+                }
+                Request::Many(pipeline) => pipeline.query_async::<Vec<Value>>(&mut connection).await,
+            }
+        };
+        let answer = match tokio::time::timeout(self.response_timeout, sent).await {
+            Ok(answer) => answer,
+            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        };
+        if let Err(error) = &answer
+            && error::ends_connection(error)
+        {
+            let mut slot = slot.lock().await;
+            slot.take_if(|(there, _)| *there == generation);
+        }
+        answer
+    }
+
+    async fn connection(
+        &self,
+        slot: &Mutex<Option<(u64, Connection)>>,
+    ) -> Result<(u64, Connection), RedisError> {
+        let mut slot = slot.lock().await;
+        if let Some(there) = slot.as_ref() {
+            return Ok(there.clone());
+        }
+        let connecting = self.target.connect(self.connect_timeout, self.response_timeout);
+        let connected = match tokio::time::timeout(self.connect_timeout * CONNECTS, connecting).await {
+            Ok(connected) => connected.map_err(not_sent),
+            Err(_) => Err(refusal()),
+        };
+        let connection = (u64::from(rand_id()), connected?);
+        Ok(slot.insert(connection).clone())
+    }
+
+    /// A connection of its own that hears of commits.
+    pub(crate) async fn subscribe(&self, channel: &str) -> Result<redis::aio::PubSub, RedisError> {
+        let mut listener = match &self.target {
+            Target::Server(client) => client.get_async_pubsub().await?,
+            // Every node of a cluster tells what was published on any.
+            #[cfg(feature = "cluster")]
+            Target::Cluster(_) => return Err(refusal()),
+        };
+        listener.subscribe(channel).await?;
+        Ok(listener)
+    }
+}
+
+/// Tells one connection of a place in the pool from the next.
+fn rand_id() -> u32 {
+    static LAST: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Whatever goes wrong before a command is sent did nothing.
+fn not_sent(error: RedisError) -> RedisError {
+    if error.code().is_some() || error::fate(&error) == Fate::Final { error } else { refusal() }
+}
+
+fn refusal() -> RedisError {
+    std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into()
+}
+
+impl Target {
+    fn new(config: &RedisConfig) -> Result<Self> {
+        let bad = |error: RedisError| {
+            let message = format!("the server's address cannot be used: {}", error.category());
+            Error::new(ErrorKind::Invalid, message)
+        };
+        install_tls(config);
+        let authority = read_authority(config)?;
+        if config.is_cluster {
+            return Target::cluster(config, authority);
+        }
+        let Some(node) = config.nodes.first().cloned() else {
+            return Err(Error::new(ErrorKind::Invalid, "the URL names no server"));
+        };
+        #[cfg(feature = "tls")]
+        if let (Some(root), redis::ConnectionAddr::TcpTls { .. }) = (&authority, node.addr()) {
+            let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(root.clone()) };
+            return Client::build_with_tls(node, certificates)
+                .map(|client| Target::Server(client.into()))
+                .map_err(bad);
+        }
+        Client::open(node).map(|client| Target::Server(client.into())).map_err(bad)
+    }
+
+    #[cfg(feature = "cluster")]
+    fn cluster(config: &RedisConfig, authority: Option<Vec<u8>>) -> Result<Self> {
+        let mut builder = redis::cluster::ClusterClient::builder(config.nodes.clone())
+            .connection_timeout(config.connect_timeout)
+            .response_timeout(config.response_timeout)
+            .retries(4);
+        #[cfg(feature = "tls")]
+        if let Some(root) = authority {
+            builder = builder.certs(redis::TlsCertificates { client_tls: None, root_cert: Some(root) });
+        }
+        #[cfg(not(feature = "tls"))]
+        drop(authority);
+        builder.build().map(|client| Target::Cluster(client.into())).map_err(|error| {
+            let message = format!("the cluster's addresses cannot be used: {}", error.category());
+            Error::new(ErrorKind::Invalid, message)
+        })
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    fn cluster(_config: &RedisConfig, _authority: Option<Vec<u8>>) -> Result<Self> {
+        let message = "this build knows no clusters: build it with the cargo feature `cluster`";
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
+    async fn connect(&self, connecting: Duration, responding: Duration) -> Result<Connection, RedisError> {
+        match self {
+            Target::Server(client) => {
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(connecting))
+                    .set_response_timeout(Some(responding));
+                client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Server)
+            }
+            #[cfg(feature = "cluster")]
+            Target::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        }
+    }
+}
+
+fn read_authority(config: &RedisConfig) -> Result<Option<Vec<u8>>> {
+    let Some(path) = &config.authority else { return Ok(None) };
+    std::fs::read(path).map(Some).map_err(|error| {
+        let message = format!("the certificate in {} cannot be read", path.display());
+        Error::new(ErrorKind::Invalid, message).because(error)
+    })
+}
+
+/// Encryption needs a provider of ciphers for the whole process, which the first to come chooses.
+fn install_tls(config: &RedisConfig) {
+    #[cfg(feature = "tls")]
+    if config.nodes.iter().any(|node| matches!(node.addr(), redis::ConnectionAddr::TcpTls { .. })) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = config;
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Connection::Server(connection) => connection.req_packed_command(cmd),
+            #[cfg(feature = "cluster")]
+            Connection::Cluster(connection) => connection.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Connection::Server(connection) => connection.req_packed_commands(pipeline, offset, count),
+            #[cfg(feature = "cluster")]
+            Connection::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Connection::Server(connection) => connection.get_db(),
+            #[cfg(feature = "cluster")]
+            Connection::Cluster(connection) => connection.get_db(),
+        }
+    }
+}

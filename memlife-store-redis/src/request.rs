@@ -1,0 +1,242 @@
+//! Writes as the script reads them.
+
+use crate::frame::{exact, kind_code, origin_code, put};
+use memlife_core::record::{Body, Codec, Kind};
+use memlife_core::store::{Change, Expiry, Guard, Op, Placement, Reply, Retouch, Write};
+use memlife_core::{Result, Timestamp};
+use std::sync::Arc;
+
+/// Up to this many stored bytes a value is looked at for a number.
+const NUMBER_BYTES: usize = 48;
+
+/// The records, placements and writes of one call.
+#[derive(Default)]
+pub(crate) struct Request {
+    /// Each key once.
+    pub(crate) keys: Vec<memlife_core::Key>,
+    places: std::collections::HashMap<memlife_core::Key, u64>,
+    placements: Vec<Arc<Placement>>,
+    /// Three arguments for each write.
+    pub(crate) writes: Vec<[Vec<u8>; 3]>,
+    /// Whether every write frees more than it takes.
+    pub(crate) takes_memory: bool,
+}
+
+/// What the fixed part of a write says.
+#[derive(Default)]
+struct Fixed {
+    op: u8,
+    touch: u8,
+    mode: u8,
+    amount: Option<(bool, u64)>,
+    cause: u8,
+    ended: Option<u8>,
+}
+
+impl Request {
+    /// Adds a write that the script decides.
+    ///
+    /// # Errors
+    /// Those of a write that [`is_native`] refuses.
+    pub(crate) fn decide(&mut self, write: &Write) -> Result<()> {
+        let mut fixed = Fixed::default();
+        let mut body = Vec::new();
+        match &write.change {
+            Change::Op(op) => {
+                fixed.op = op_code(op);
+                fixed.amount = amount_of(op);
+                if let Op::Put(value) | Op::Assign(value) = op {
+                    body = value.as_bytes().to_vec();
+                }
+            }
+            Change::Touch(retouch) => {
+                fixed.op = b'T';
+                let (touch, expiry) = match retouch {
+                    Retouch::Set(expiry) => (0, *expiry),
+                    Retouch::Extend(expiry) => (1, *expiry),
+                    Retouch::Shorten(expiry) => (2, *expiry),
+                    Retouch::Refresh(ttl) => (3, Expiry::After(*ttl)),
+                };
+                let (mode, ms) = expiry_parts(expiry);
+                (fixed.touch, fixed.mode, fixed.amount) = (touch, mode, Some((false, ms)));
+            }
+            Change::Erase(cause) => (fixed.op, fixed.cause) = (b'E', cause.code()),
+            Change::Join(_)
+            | Change::Merged { .. }
+            | Change::Replace { .. }
+            | Change::Restamp
+            | Change::Grace(_) => {
+                fixed.op = b'?';
+            }
+        }
+        let frees = matches!(write.change, Change::Op(Op::Delete) | Change::Erase(_));
+        self.takes_memory |= !frees;
+        let writer = write.writer.as_deref().unwrap_or_default().as_bytes().to_vec();
+        let place = self.placement(&write.placement);
+        let fixed = self.fixed(write, &fixed, place)?;
+        self.writes.push([fixed, writer, body]);
+        Ok(())
+    }
+
+    /// Adds what was decided in Rust: a record to put, an erasure, or nothing but the answer.
+    pub(crate) fn carry_out(&mut self, write: &Write, effect: &Carried, answer: Vec<u8>) -> Result<()> {
+        let (fixed, record) = match effect {
+            Carried::Nothing => (Fixed { op: b'n', ..Fixed::default() }, Vec::new()),
+            Carried::Put { record, ended } => {
+                self.takes_memory = true;
+                (Fixed { op: b'p', ended: *ended, ..Fixed::default() }, record.clone())
+            }
+            Carried::Erase { cause, seq, ended } => {
+                let amount = Some((false, *seq));
+                (Fixed { op: b'e', cause: *cause, ended: *ended, amount, ..Fixed::default() }, Vec::new())
+            }
+        };
+        let fixed = self.fixed(write, &fixed, 0)?;
+        self.writes.push([fixed, answer, record]);
+        Ok(())
+    }
+
+    fn fixed(&mut self, write: &Write, fixed: &Fixed, placement: u64) -> Result<Vec<u8>> {
+        let (guard, version) = match write.guard {
+            Guard::Any => (0, 0),
+            Guard::Absent => (1, 0),
+            Guard::Visible => (2, 0),
+            Guard::Version(version) => (3, version),
+            Guard::Due(_) => (4, 0),
+        };
+        let is_decided = matches!(fixed.op, b'n' | b'p' | b'e');
+        let version = if is_decided { 0 } else { exact(version)? };
+        let mut out = Vec::with_capacity(40);
+        let place = self.place(&write.key);
+        put(&mut out, place, 2);
+        out.extend_from_slice(&[fixed.op, guard]);
+        put(&mut out, version, 7);
+        out.push(reply_code(write.reply));
+        put(&mut out, placement, 2);
+        out.push(write.key.is_system().into());
+        put(&mut out, write.key.namespace().len() as u64, 2);
+        let (is_negative, amount) = fixed.amount.unwrap_or_default();
+        let has_writer = write.writer.is_some();
+        out.extend_from_slice(&[has_writer.into(), fixed.touch, fixed.mode]);
+        out.extend_from_slice(&[fixed.amount.is_some().into(), is_negative.into()]);
+        put(&mut out, exact(amount)?, 7);
+        out.extend_from_slice(&[fixed.cause, fixed.ended.unwrap_or(u8::MAX)]);
+        Ok(out)
+    }
+
+    /// The place of a key among the records, from 1 on.
+    fn place(&mut self, key: &memlife_core::Key) -> u64 {
+        if let Some(place) = self.places.get(key) {
+            return *place;
+        }
+        self.keys.push(key.clone());
+        let place = self.keys.len() as u64;
+        self.places.insert(key.clone(), place);
+        place
+    }
+
+    fn placement(&mut self, placement: &Arc<Placement>) -> u64 {
+        // Writes of one batch mostly share their placement, and then follow each other.
+        match self.placements.last() {
+            Some(last) if Arc::ptr_eq(last, placement) || last == placement => {}
+            _ => self.placements.push(placement.clone()),
+        }
+        self.placements.len() as u64
+    }
+
+    /// The placements as the script reads them.
+    ///
+    /// # Errors
+    /// `Unsupported` for a kind that is newer than this format.
+    pub(crate) fn placements(&self) -> Result<Vec<Vec<u8>>> {
+        self.placements.iter().map(|placement| encoded(placement)).collect()
+    }
+}
+
+/// What the script carries out.
+pub(crate) enum Carried {
+    Nothing,
+    Put { record: Vec<u8>, ended: Option<u8> },
+    Erase { cause: u8, seq: u64, ended: Option<u8> },
+}
+
+/// Whether it is worth asking the script: what it never decides goes the other way at once.
+pub(crate) fn is_native(write: &Write, body_limit: usize) -> bool {
+    let names = write.placement.rule.len().max(write.writer.as_deref().map_or(0, str::len));
+    let is_exact = match write.guard {
+        Guard::Version(version) => exact(version).is_ok(),
+        _ => true,
+    };
+    let is_known = matches!(write.placement.kind, Kind::Lww | Kind::Counter);
+    let fits = write.body_bytes() <= body_limit;
+    names <= usize::from(u16::MAX)
+        && is_exact
+        && match &write.change {
+            Change::Op(Op::Put(_)) => is_known && fits,
+            Change::Op(Op::Assign(_)) => write.placement.kind == Kind::Lww && fits,
+            Change::Op(Op::Add(amount)) => is_known && exact(amount.unsigned_abs()).is_ok(),
+            Change::Op(Op::Delete) => is_known,
+            Change::Touch(_) | Change::Erase(_) => kind_code(&write.placement.kind).is_ok(),
+            _ => false,
+        }
+}
+
+fn op_code(op: &Op) -> u8 {
+    match op {
+        Op::Put(_) => b'P',
+        Op::Assign(_) => b'A',
+        Op::Add(_) => b'+',
+        Op::Delete => b'D',
+        _ => b'?',
+    }
+}
+
+/// What a put or an addition adds to a counter.
+fn amount_of(op: &Op) -> Option<(bool, u64)> {
+    let amount = match op {
+        Op::Add(amount) => *amount,
+        Op::Put(body) => number_in(body)?,
+        _ => return None,
+    };
+    let size = exact(amount.unsigned_abs()).ok()?;
+    Some((amount < 0, size))
+}
+
+fn number_in(body: &Body) -> Option<i64> {
+    if body.as_bytes().len() > NUMBER_BYTES || body.codec() != Codec::None {
+        return None;
+    }
+    body.value(NUMBER_BYTES).ok()?.as_integer()
+}
+
+fn reply_code(reply: Reply) -> u8 {
+    match reply {
+        Reply::Outcome => 0,
+        Reply::Head => 1,
+        Reply::Whole => 2,
+    }
+}
+
+fn expiry_parts(expiry: Expiry) -> (u8, u64) {
+    match expiry {
+        Expiry::Never => (0, 0),
+        Expiry::After(ttl) => (1, ttl.ms()),
+        Expiry::At(at) => (2, Timestamp::ms(at)),
+        Expiry::Keep => (3, 0),
+    }
+}
+
+fn encoded(placement: &Placement) -> Result<Vec<u8>> {
+    let (mode, ms) = expiry_parts(placement.expiry);
+    let mut out =
+        vec![kind_code(&placement.kind)?, placement.class.code(), origin_code(placement.origin), mode];
+    put(&mut out, ms, 6);
+    out.push(placement.rule_ttl.is_some().into());
+    put(&mut out, placement.rule_ttl.map_or(0, memlife_core::Ttl::ms), 6);
+    let how = placement.compression;
+    // A threshold of 0 tells the script that states stay as they are.
+    let threshold = if how.codec == Codec::None { 0 } else { how.threshold_bytes.max(1) as u64 };
+    put(&mut out, threshold.min(u32::MAX.into()), 4);
+    out.extend_from_slice(placement.rule.as_bytes());
+    Ok(out)
+}

@@ -1,0 +1,194 @@
+//! What the store shares between its calls: the link, the layout, what is known of the server's clock.
+
+use crate::config::{RedisConfig, Wall};
+use crate::error::unexpected;
+use crate::layout::{Layout, Shard};
+use crate::link::{Link, Request};
+use crate::script::Scripts;
+use bytes::Bytes;
+use memlife_core::store::{StoreInfo, Token};
+use memlife_core::{Clock, Hlc, Key, Ledger, Result, Timestamp};
+use redis::{Cmd, Pipeline, Value};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Mutex;
+
+/// One store on a server, for as long as any call runs.
+pub(crate) struct Server {
+    pub(crate) link: Link,
+    pub(crate) layout: Layout,
+    pub(crate) scripts: Scripts,
+    pub(crate) info: StoreInfo,
+    pub(crate) wall: Wall,
+    pub(crate) is_cluster: bool,
+    /// Removals that each shard keeps however old they are.
+    pub(crate) keep_removals: usize,
+    /// The calls of this handle to each shard come one after the other, so that a last reply is enough.
+    pub(crate) lanes: Vec<Mutex<Lane>>,
+    /// What writes without a token are numbered by.
+    pub(crate) session: u64,
+    pub(crate) numbers: AtomicU64,
+    clock: Arc<dyn Clock>,
+    /// The server's clock less the monotonic one here, when last heard of.
+    offset_ms: AtomicU64,
+    /// The latest clock that a ledger showed: the shards have clocks of their own, and what one has seen expire no other
+    /// brings back.
+    seen_ms: AtomicU64,
+}
+
+/// How the calls to one shard are told apart.
+#[derive(Default)]
+pub(crate) struct Lane {
+    /// A lane whose last call has an unknown fate is left for whoever repeats it.
+    pub(crate) lane: u32,
+    pub(crate) number: u64,
+    pub(crate) unknown: HashMap<Token, (u32, u64)>,
+}
+
+/// The most calls of unknown fate that are remembered for each shard.
+pub(crate) const MAX_UNKNOWN: usize = 1_000;
+
+impl Server {
+    pub(crate) fn new(
+        config: &RedisConfig,
+        link: Link,
+        layout: Layout,
+        info: StoreInfo,
+        session: u64,
+    ) -> Self {
+        Server {
+            link,
+            scripts: Scripts::new(),
+            info,
+            wall: config.wall,
+            is_cluster: config.is_cluster,
+            keep_removals: KEEP_REMOVALS.div_ceil(layout.count()),
+            lanes: layout.shards().map(|_| Mutex::default()).collect(),
+            layout,
+            session,
+            numbers: AtomicU64::new(0),
+            clock: config.clock.clone(),
+            offset_ms: AtomicU64::new(0),
+            seen_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Sends commands on one shard that only read.
+    ///
+    /// # Errors
+    /// `Unavailable` when the server does not answer in time.
+    pub(crate) async fn read(&self, shard: Shard, pipeline: &Pipeline) -> Result<Vec<Value>> {
+        self.link.read(shard.into(), Request::Many(pipeline)).await
+    }
+
+    /// As [`Server::read`], for one command.
+    pub(crate) async fn read_one(&self, shard: Shard, command: &Cmd) -> Result<Value> {
+        let mut values = self.link.read(shard.into(), Request::One(command)).await?;
+        values.pop().ok_or_else(|| unexpected("a command"))
+    }
+
+    /// Takes note of the server's wall clock.
+    pub(crate) fn heard(&self, wall: Timestamp) {
+        let elapsed = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        self.offset_ms.store(wall.ms().saturating_sub(elapsed), Ordering::Relaxed);
+    }
+
+    /// The store's clock where a ledger shows `clock`: never behind what any ledger showed before, and under the
+    /// server's wall clock at least what that must show by now.
+    pub(crate) fn clock(&self, clock: Hlc) -> Timestamp {
+        let seen = self.seen_ms.fetch_max(clock.at.ms(), Ordering::Relaxed).max(clock.at.ms());
+        let seen = Timestamp::from_ms(seen);
+        if self.wall == Wall::Caller {
+            return seen;
+        }
+        let elapsed = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        let wall = self.offset_ms.load(Ordering::Relaxed).saturating_add(elapsed);
+        seen.max(Timestamp::from_ms(wall))
+    }
+
+    /// The latest clock that a ledger showed.
+    pub(crate) fn seen(&self) -> Timestamp {
+        Timestamp::from_ms(self.seen_ms.load(Ordering::Relaxed))
+    }
+
+    /// The shards of these keys, each with the places of its keys.
+    pub(crate) fn by_shard<'a>(&self, keys: impl Iterator<Item = &'a Key>) -> Vec<(Shard, Vec<usize>)> {
+        let mut shards: Vec<(Shard, Vec<usize>)> = Vec::new();
+        let mut places: HashMap<Shard, usize> = HashMap::new();
+        for (i, key) in keys.enumerate() {
+            let shard = self.layout.shard_of(key);
+            let place = *places.entry(shard).or_insert_with(|| {
+                shards.push((shard, Vec::new()));
+                shards.len() - 1
+            });
+            shards[place].1.push(i);
+        }
+        shards
+    }
+}
+
+/// Removals beyond this many go once they are old.
+const KEEP_REMOVALS: usize = 100_000;
+
+/// What a ledger holds that readers need.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) ledger: Ledger,
+    /// Removals up to this change number may have been forgotten.
+    pub(crate) floor: u64,
+    pub(crate) removed: [u64; 4],
+}
+
+impl State {
+    /// Adds the command whose answer [`State::parse`] reads.
+    pub(crate) fn ask(pipeline: &mut Pipeline, name: &str) {
+        pipeline.cmd("HMGET").arg(name).arg(&["s", "ms", "c", "g", "f", "r0", "r1", "r2", "r3"]);
+    }
+
+    pub(crate) fn parse(value: Value) -> Result<Self> {
+        let fields = array(value, "HMGET")?.into_iter().map(|value| Ok(text_number(value)?.unwrap_or(0)));
+        let fields: Vec<u64> = fields.collect::<Result<_>>()?;
+        let fields: [u64; 9] = fields.try_into().map_err(|_| unexpected("HMGET"))?;
+        let [seq, ms, counter, grace_ms, floor, expired, deleted, evicted, purged] = fields;
+        let removed = [expired, deleted, evicted, purged];
+        let counter = u16::try_from(counter).map_err(|_| unexpected("HMGET"))?;
+        let clock = Hlc { at: Timestamp::from_ms(ms), counter };
+        Ok(State { ledger: Ledger { seq, clock, grace_ms }, floor, removed })
+    }
+}
+
+/// The elements of a list.
+pub(crate) fn array(value: Value, what: &str) -> Result<Vec<Value>> {
+    match value {
+        Value::Array(values) | Value::Set(values) => Ok(values),
+        Value::Nil => Ok(Vec::new()),
+        _ => Err(unexpected(what)),
+    }
+}
+
+/// The bytes of a string; `None` for none.
+pub(crate) fn bytes(value: Value, what: &str) -> Result<Option<Bytes>> {
+    match value {
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        Value::SimpleString(text) => Ok(Some(text.into())),
+        Value::Okay => Ok(Some(Bytes::from_static(b"OK"))),
+        Value::Int(number) => Ok(Some(number.to_string().into())),
+        Value::Double(number) => Ok(Some(number.to_string().into())),
+        Value::Nil => Ok(None),
+        _ => Err(unexpected(what)),
+    }
+}
+
+/// A number that is written in digits.
+pub(crate) fn text_number(value: Value) -> Result<Option<u64>> {
+    let Some(bytes) = bytes(value, "a number")? else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes).map_err(|_| unexpected("a number"))?;
+    text.parse().map(Some).map_err(|_| unexpected("a number"))
+}
+
+/// A key as an index holds it.
+pub(crate) fn key(bytes: &[u8]) -> Result<Key> {
+    let text = std::str::from_utf8(bytes).map_err(|_| unexpected("a key"))?;
+    Key::from_stored(text)
+}

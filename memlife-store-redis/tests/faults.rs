@@ -1,0 +1,272 @@
+//! Lost answers, lost connections, and servers that go and come.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use memlife_core::record::Kind;
+use memlife_core::store::{Batch, Change, Op, Outcome, Token, Write};
+use memlife_core::{ErrorKind, Result, Store};
+use memlife_store_redis::{RedisConfig, RedisStore};
+use memlife_testkit::draft::{add, put};
+use memlife_testkit::{Draft, RedisServer, START, Session, TcpProxy, Weather};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A write that the script leaves to Rust.
+fn insert(element: &'static str) -> Write {
+    Draft::new("s", Change::Op(Op::Insert(vec![element.into()]))).kind(Kind::OrSet).build()
+}
+
+/// A store that is reached through a proxy, and one that is not.
+struct Place {
+    server: RedisServer,
+    proxy: TcpProxy,
+    store: Arc<RedisStore>,
+}
+
+const SESSION: u64 = 77;
+
+fn config(url: &str) -> RedisConfig {
+    let url = format!("{url}?shards=1&timeout_ms=300&connect_timeout_ms=300&patience_ms=1500");
+    RedisConfig::parse(&url).unwrap()
+}
+
+impl Place {
+    fn new() -> Option<Self> {
+        let server = RedisServer::start(&["--appendfsync", "always", "--enable-debug-command", "yes"])?;
+        let proxy = TcpProxy::to(server.port());
+        let store = Arc::new(RedisStore::open(config(&proxy.url())).unwrap());
+        Some(Place { server, proxy, store })
+    }
+
+    fn beside(&self) -> Arc<RedisStore> {
+        Arc::new(RedisStore::open(config(&self.server.url())).unwrap())
+    }
+
+    async fn value(&self, key: &str) -> Option<String> {
+        let session = Session::on(self.beside());
+        session.record(key).await.map(|record| {
+            let resolver = memlife_core::resolver::native(&record.head.kind).unwrap();
+            let held = resolver.read(&record.head, record.body().unwrap(), 1 << 20).unwrap();
+            String::from_utf8(held[0].value.bytes.to_vec()).unwrap()
+        })
+    }
+}
+
+fn batch(number: u64, writes: Vec<Write>) -> Batch {
+    let token = Some(Token { session: SESSION, number });
+    Batch { now: START, durability: Default::default(), token, writes }
+}
+
+async fn submit(store: &RedisStore, batch: &Batch) -> Result<Outcome> {
+    store.apply(batch).await.unwrap().remove(0)
+}
+
+fn version(outcome: Result<Outcome>) -> u64 {
+    match outcome.unwrap() {
+        Outcome::Applied { version, .. } => version,
+        other => panic!("not applied: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_fetched_and_not_executed_again() {
+    let Some(place) = Place::new() else { return };
+    version(submit(&place.store, &batch(1, vec![add("n", 1).build()])).await);
+    place.proxy.set(Weather::CutAnswers("EVALSHA", 2));
+    version(submit(&place.store, &batch(2, vec![add("n", 1).build()])).await);
+    assert!(place.proxy.is_fair(), "both answers were cut");
+    assert_eq!(place.value("n").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn what_rust_decides_is_not_executed_twice_either() {
+    let Some(place) = Place::new() else { return };
+    let both = || vec![insert("\"a\""), add("n", 1).build(), insert("\"b\"")];
+    version(submit(&place.store, &batch(1, both())).await);
+    for times in 1..4 {
+        place.proxy.set(Weather::CutAnswers("EVALSHA", times));
+        let outcomes = place.store.apply(&batch(1 + u64::from(times), both())).await.unwrap();
+        assert!(
+            outcomes.iter().all(|outcome| matches!(outcome, Ok(Outcome::Applied { .. }))),
+            "{outcomes:?}"
+        );
+        assert!(place.proxy.is_fair());
+    }
+    assert_eq!(place.value("n").await.as_deref(), Some("4"));
+}
+
+#[tokio::test]
+async fn an_unknown_fate_is_told_and_the_token_answers_it() {
+    let Some(place) = Place::new() else { return };
+    version(submit(&place.store, &batch(1, vec![add("n", 1).build()])).await);
+    let unsure = batch(2, vec![add("n", 10).build()]);
+    place.proxy.set(Weather::CutAnswers("EVALSHA", u32::MAX));
+    let error = submit(&place.store, &unsure).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error:?}");
+    place.proxy.set(Weather::Fair);
+    // Others of the session go on meanwhile, and do not take the answer away.
+    for number in 3..6 {
+        version(submit(&place.store, &batch(number, vec![add("n", 100).build()])).await);
+    }
+    let told = version(submit(&place.store, &unsure).await);
+    assert_eq!(told, 2, "the answer is the first one's");
+    assert_eq!(place.value("n").await.as_deref(), Some("311"));
+    // Once answered, the token is a last reply like any other.
+    assert_eq!(version(submit(&place.store, &batch(6, vec![put("k", "1").build()])).await), 6);
+}
+
+#[tokio::test]
+async fn another_handle_of_the_session_is_answered_too() {
+    let Some(place) = Place::new() else { return };
+    let unsure = batch(1, vec![add("n", 10).build()]);
+    // Before the first write there is no script to be known by its digest.
+    let mut first = batch(1, vec![put("k", "1").build()]);
+    first.token = Some(Token { session: SESSION + 1, number: 1 });
+    version(submit(&place.store, &first).await);
+    place.proxy.set(Weather::CutAnswers("EVALSHA", u32::MAX));
+    assert_eq!(submit(&place.store, &unsure).await.unwrap_err().kind(), ErrorKind::Indeterminate);
+    let other = place.beside();
+    let told = version(submit(&other, &unsure).await);
+    assert_eq!(told, 2);
+    version(submit(&other, &batch(2, vec![add("n", 1).build()])).await);
+    assert_eq!(place.value("n").await.as_deref(), Some("11"));
+}
+
+#[tokio::test]
+async fn a_request_that_comes_late_does_nothing() {
+    let Some(place) = Place::new() else { return };
+    version(submit(&place.store, &batch(1, vec![add("n", 1).build()])).await);
+    place.proxy.set(Weather::HoldRequest("EVALSHA", Duration::from_millis(1_200)));
+    // The answer is given up after 300 ms, and the second attempt comes first.
+    version(submit(&place.store, &batch(2, vec![add("n", 10).build()])).await);
+    version(submit(&place.store, &batch(3, vec![add("n", 100).build()])).await);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(place.value("n").await.as_deref(), Some("111"));
+}
+
+#[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "the time limits are real ones")]
+async fn silence_ends_in_bounded_time() {
+    let Some(place) = Place::new() else { return };
+    version(submit(&place.store, &batch(1, vec![add("n", 1).build()])).await);
+    place.proxy.set(Weather::Silence);
+    let begun = Instant::now();
+    let error = submit(&place.store, &batch(2, vec![add("n", 1).build()])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Indeterminate);
+    let keys = [memlife_core::Key::new("n").unwrap()];
+    let error = place.store.get(&keys, Default::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    place.proxy.set(Weather::Fair);
+    place.store.get(&keys, Default::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_did_nothing() {
+    let Some(place) = Place::new() else { return };
+    place.proxy.set(Weather::Down);
+    // The connection is cut before anything is sent on it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let error = submit(&place.store, &batch(1, vec![add("n", 1).build()])).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Indeterminate), "{error:?}");
+    let error = submit(&place.store, &batch(2, vec![add("n", 1).build()])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(!format!("{error:?}").contains("127.0.0.1:0"));
+    place.proxy.set(Weather::Fair);
+    version(submit(&place.store, &batch(3, vec![add("n", 5).build()])).await);
+    assert_eq!(place.value("n").await.as_deref(), Some("5"));
+}
+
+#[tokio::test]
+async fn a_killed_server_comes_back_with_all_it_acknowledged() {
+    let Some(mut place) = Place::new() else { return };
+    let mut last = 0;
+    for number in 1..20 {
+        last = version(submit(&place.store, &batch(number, vec![add("n", 1).build()])).await);
+    }
+    place.server.kill();
+    let error = submit(&place.store, &batch(20, vec![add("n", 1).build()])).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Indeterminate), "{error:?}");
+    place.server.restart();
+    let next = version(submit(&place.store, &batch(21, vec![add("n", 1).build()])).await);
+    assert_eq!(place.value("n").await.as_deref(), Some("20"));
+    // What another server process numbers repeats nothing that was given out and lost.
+    assert!(next >= last + (1 << 32), "{next} after {last}");
+}
+
+#[tokio::test]
+async fn forgotten_scripts_are_loaded_again() {
+    let Some(place) = Place::new() else { return };
+    for number in 1..6 {
+        version(submit(&place.store, &batch(number, vec![add("n", 1).build(), insert("1")])).await);
+        assert!(place.server.command(&["SCRIPT", "FLUSH"]).starts_with("+OK"));
+    }
+    assert_eq!(place.value("n").await.as_deref(), Some("5"));
+}
+
+#[tokio::test]
+async fn a_server_that_loads_is_waited_for() {
+    let Some(mut server) = RedisServer::start(&["--key-load-delay", "2000"]) else { return };
+    let mut config = config(&server.url());
+    config.patience = Duration::from_secs(20);
+    let store = RedisStore::open(config).unwrap();
+    for part in 0..2 {
+        let writes = (0..100).map(|i| put(&format!("k/{part}/{i}"), "1").build()).collect();
+        store.apply(&batch(part, writes)).await.unwrap();
+    }
+    // Loading is slow from a snapshot, which the log begins with once it is rewritten.
+    server.command(&["BGREWRITEAOF"]);
+    while !server.command(&["INFO", "persistence"]).contains("aof_rewrite_in_progress:0") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.kill();
+    let restarting = std::thread::spawn(move || {
+        server.restart();
+        server
+    });
+    version(submit(&store, &batch(7, vec![put("k", "2").build()])).await);
+    let session = Session::on(Arc::new(store));
+    assert_eq!(session.keys("").await.len(), 201);
+    drop(restarting.join().unwrap());
+}
+
+#[tokio::test]
+async fn a_failover_is_survived() {
+    let Some(place) = Place::new() else { return };
+    let Some(replica) = RedisServer::start(&[]) else { return };
+    version(submit(&place.store, &batch(1, vec![add("n", 1).build()])).await);
+    replica.command(&["REPLICAOF", "127.0.0.1", &place.server.port().to_string()]);
+    while !replica.command(&["INFO", "replication"]).contains("master_link_status:up") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    place.proxy.lead_to(replica.port());
+    let error = submit(&place.store, &batch(2, vec![add("n", 1).build()])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.to_string().contains("replica"), "{error}");
+    let promoting = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        replica.command(&["REPLICAOF", "NO", "ONE"]);
+    };
+    let third = batch(3, vec![add("n", 1).build()]);
+    let (outcome, ()) = tokio::join!(submit(&place.store, &third), promoting);
+    assert!(version(outcome) > 1 << 32);
+    let session = Session::on(place.store.clone());
+    assert_eq!(session.record("n").await.unwrap().head.version, version(submit(&place.store, &third).await));
+}
+
+#[tokio::test]
+async fn a_full_server_takes_deletes_and_recovers() {
+    let Some(place) = Place::new() else { return };
+    let large = format!("\"{}\"", "x".repeat(100_000));
+    version(submit(&place.store, &batch(1, vec![put("large", &large).build()])).await);
+    place.server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = submit(&place.store, &batch(2, vec![put("k", "1").build()])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full, "{error:?}");
+    use memlife_testkit::draft::{delete, erase};
+    version(submit(&place.store, &batch(3, vec![delete("large").build()])).await);
+    let gone = erase("large", memlife_core::store::Cause::Purged).build();
+    submit(&place.store, &batch(4, vec![gone])).await.unwrap();
+    place.server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    version(submit(&place.store, &batch(5, vec![put("k", "1").build()])).await);
+}

@@ -1,0 +1,15 @@
+//! Random operations do here what they do in memory.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use memlife_testkit::{RedisServer, model};
+use std::sync::Arc;
+use support::Redis;
+
+#[test]
+fn a_server_and_memory_agree_on_everything() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let server = Arc::new(server);
+    model::check(|| async { Redis::on(&server, 1) }, model::DEFAULT_CASES);
+}
