@@ -6,8 +6,8 @@ use memlife_core::policy::{PolicyFile, RuleSet};
 use memlife_core::record::{Kind, Record};
 use memlife_core::store::Want;
 use memlife_core::{
-    Clock, Hlc, InMemoryStore, Key, MAX_DRIFT_MS, ManualClock, Memory, Reach, ReplicaId, Store, SweepOptions,
-    Timestamp, WhySetAside,
+    Clock, Hlc, InMemoryStore, Key, MAX_DRIFT_MS, ManualClock, Memory, Reach, ReplicaId, Store,
+    SweepOptions, Timestamp, WhySetAside,
 };
 use memlife_testkit::START;
 use memlife_testkit::engine::{import, states};
@@ -110,8 +110,7 @@ impl World {
         let mut random = Random(seed);
         let count = 2 + random.below(3) as u64;
         // Some clocks run up to ten minutes ahead of others.
-        let replicas =
-            (0..count).map(|n| Replica::new(0x9000 + n, [0, 0, 20_000, 90_000, 600_000][random.below(5)]));
+        let replicas = (0..count).map(|n| Replica::new(0x9000 + n, [0, 0, 20_000, 90_000, 600_000][random.below(5)]));
         let replicas = replicas.collect();
         World { random, replicas, messages: Vec::new(), decision: None }
     }
@@ -122,9 +121,7 @@ impl World {
             0..=4 => self.write(at).await,
             5..=10 => self.deliver(at).await,
             11 => self.change_policy(at).await,
-            12 => {
-                drop(self.replicas[at].memory.sweep(SweepOptions::new().reach(Reach::Forced)).await.unwrap())
-            }
+            12 => drop(self.replicas[at].memory.sweep(SweepOptions::new().reach(Reach::Forced)).await.unwrap()),
             13 => self.replicas[at].step_back(self.random.below(5_000) as u64),
             14 => self.replicas[at].pass(self.random.below(90_000) as u64),
             _ => self.replicas[at].pass(self.random.below(5_000) as u64),
