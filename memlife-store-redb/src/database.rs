@@ -81,7 +81,7 @@ impl Shared {
         for _ in 0..ATTEMPTS {
             let generation = self.generation();
             match contained(|| work(&self.begin_read()?)) {
-                Ok(Err(Trouble::All(error))) if Fault::of(&error) == Fault::Gone => {
+                Ok(Err(Trouble::All(error))) if is_over(&error) => {
                     last = Some(from_redb(error));
                     self.gate().reopen_after(generation)?;
                 }
@@ -169,6 +169,11 @@ impl Gate<'_> {
         }
         self.reopen().map_err(Trouble::into_error)
     }
+}
+
+/// Whether the handle is of no more use: after a write that failed, a full disk included, redb reads nothing either.
+fn is_over(error: &redb::Error) -> bool {
+    matches!(Fault::of(error), Fault::Gone | Fault::Full)
 }
 
 /// Opens the file at `path`, which has to be one of redb.
