@@ -52,8 +52,8 @@ pub(crate) enum Failure {
     Refused(Error),
     /// Nobody knows what was done.
     Unknown(Error),
-    /// The server does not know the script.
-    NoScript,
+    /// The server does not know the script; what an attempt before left unknown stays so.
+    NoScript(Option<Error>),
 }
 
 impl Failure {
@@ -64,7 +64,7 @@ impl Failure {
             Failure::Unknown(_) => {
                 Error::new(ErrorKind::Unavailable, "the server does not answer: try again later")
             }
-            Failure::NoScript => error::unexpected("a script"),
+            Failure::NoScript(_) => error::unexpected("a script"),
         }
     }
 }
@@ -93,7 +93,7 @@ impl Link {
                 Err(error) => error,
             };
             if error.code() == Some("NOSCRIPT") {
-                return Err(Failure::NoScript);
+                return Err(Failure::NoScript(unknown.as_ref().map(error::unknown)));
             }
             let fate = error::fate(&error);
             if fate == Fate::Unknown {

@@ -40,6 +40,8 @@ struct Calls<'a> {
     lane: u32,
     number: u64,
     step: u32,
+    /// Whether an earlier submission of this batch has an unknown fate.
+    is_repeated: bool,
 }
 
 /// What a call gave.
@@ -73,6 +75,7 @@ impl Server {
             lane: at,
             number,
             step: 0,
+            is_repeated: known.is_some(),
         };
         let mut outcomes = Vec::with_capacity(writes.len());
         let failed = calls.run(writes, &mut outcomes).await.err();
@@ -277,7 +280,7 @@ impl Calls<'_> {
     fn overtake(&mut self, last: &Bytes) -> Result<()> {
         let last: Option<u64> = std::str::from_utf8(last).ok().and_then(|text| text.parse().ok());
         let last = last.ok_or_else(|| unexpected("EVALSHA"))?;
-        if self.step > 0 {
+        if self.step > 0 || self.is_repeated {
             let message = "another handle went on with this session: read before repeating the write";
             return Err(Error::new(ErrorKind::Indeterminate, message));
         }
@@ -292,16 +295,20 @@ impl Calls<'_> {
         let lane = usize::from(self.shard);
         let by_digest = self.command(script, true, request, upon)?;
         let answer = match self.server.link.ask(lane, Sent::One(&by_digest)).await {
-            Err(Failure::NoScript) => {
+            Err(Failure::NoScript(unknown)) => {
                 let by_text = self.command(script, false, request, upon)?;
-                self.server.link.ask(lane, Sent::One(&by_text)).await
+                let answer = self.server.link.ask(lane, Sent::One(&by_text)).await;
+                match (answer, unknown) {
+                    (Err(Failure::Refused(_)), Some(unknown)) => Err(Failure::Unknown(unknown)),
+                    (answer, _) => answer,
+                }
             }
             answer => answer,
         };
         match answer {
             Ok(mut values) => server::array(values.pop().unwrap_or_default(), "EVALSHA"),
             Err(Failure::Refused(error) | Failure::Unknown(error)) => Err(error),
-            Err(Failure::NoScript) => Err(unexpected("EVAL")),
+            Err(Failure::NoScript(_)) => Err(unexpected("EVAL")),
         }
     }
 

@@ -135,4 +135,9 @@ async fn rates() {
         apply(&store, vec![add("n", 1).build()]).await;
     }
     report("add, 1 at once", 5_000, begun);
+    let stats = server.command(&["INFO", "commandstats"]);
+    stats
+        .lines()
+        .filter(|line| line.contains("evalsha") || line.contains("info"))
+        .for_each(|line| println!("{line}"));
 }

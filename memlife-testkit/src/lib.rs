@@ -7,6 +7,7 @@
 //! * [`damage::Rot`] flips bits of what a store left on disk, cuts it, and reads it again.
 //! * `MEMLIFE_LONG=1` has the random ones of these try 20 times as much.
 //! * [`FaultStore`] fails a chosen call, to test what is built on stores.
+//! * [`RedisServer`], [`RedisCluster`] and [`TcpProxy`] are servers and bad networks of a test's own.
 //!
 //! A store is given as a [`Subject`]: one place that can be opened again and again.
 //!
