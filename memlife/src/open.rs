@@ -250,7 +250,10 @@ mod tests {
     fn an_unknown_scheme_is_told_the_known_ones() {
         let error = open_store("tape:1", &OpenOptions::new()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.message().contains("sqlite:PATH, fs:DIR, redb:PATH or memory:"), "{error}");
+        assert!(
+            error.message().contains("sqlite:PATH, fs:DIR, redb:PATH, redis://HOST or memory:"),
+            "{error}"
+        );
     }
 
     #[cfg(not(feature = "redb"))]

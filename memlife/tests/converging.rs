@@ -1,6 +1,6 @@
 //! Stores of different kinds that are written to apart and sync through one in the middle.
 
-#![cfg(all(feature = "sqlite", feature = "fs"))]
+#![cfg(all(feature = "sqlite", feature = "fs", feature = "redb"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use memlife::policy::PolicyFile;
@@ -87,7 +87,7 @@ async fn run(seed: u64, hub_url: &str) {
     let spokes = [
         open(&format!("sqlite:{}", at("a.db"))).await,
         open(&format!("fs:{}", at("b"))).await,
-        open(&format!("sqlite:{}", at("c.db"))).await,
+        open(&format!("redb:{}", at("c.redb"))).await,
     ];
     // Who is cut off from the middle.
     let mut is_away = [false; 3];
@@ -120,18 +120,29 @@ async fn run(seed: u64, hub_url: &str) {
     assert!(there.iter().all(|line| !line.starts_with("brief")), "{there:?}");
 }
 
-async fn part(number: u64) {
-    for seed in (0..SEEDS).filter(|seed| seed % 2 == number) {
+#[tokio::test]
+async fn stores_that_sync_through_one_in_memory_converge() {
+    for seed in 0..SEEDS / 4 {
         run(seed, "memory:").await;
     }
 }
 
-#[tokio::test]
-async fn stores_that_sync_through_one_in_the_middle_converge() {
-    part(0).await;
+#[cfg(feature = "redis")]
+async fn through_a_server(number: u64) {
+    let Some(server) = memlife_testkit::RedisServer::start(&[]) else { return };
+    for seed in (0..SEEDS).filter(|seed| seed % 2 == number) {
+        run(seed, &format!("{}?prefix=seed{seed}&shards=4", server.url())).await;
+    }
 }
 
+#[cfg(feature = "redis")]
 #[tokio::test]
-async fn and_with_other_seeds_they_do_too() {
-    part(1).await;
+async fn stores_that_sync_through_a_server_converge() {
+    through_a_server(0).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn stores_that_sync_through_a_server_converge_with_other_seeds() {
+    through_a_server(1).await;
 }
