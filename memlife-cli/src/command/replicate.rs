@@ -52,7 +52,7 @@ const SYNC_EXAMPLE: &str = "\
 Exit status: 2 when entries were refused.
 
 Example:
-  memlife sync fs:/mnt/team/memory";
+  memlife sync sqlite:/media/stick/store.db";
 
 /// How long to wait for a change here before looking at the other side.
 const LOOK: Duration = Duration::from_secs(1);
