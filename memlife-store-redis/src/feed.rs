@@ -31,11 +31,13 @@ impl Server {
         let news = self.layout.shards().zip(after).zip(&states).map(|((shard, seq), state)| async move {
             if *seq == state.ledger.seq {
                 let clock = self.clock(state.ledger.clock);
-                return Ok(News { items: VecDeque::new(), reached: *seq, clock });
+                return Ok(Some(News { items: VecDeque::new(), reached: *seq, clock }));
             }
             self.news(shard, *seq, limit, query).await
         });
-        let mut news = try_join_all(news).await?;
+        let Some(mut news) = try_join_all(news).await?.into_iter().collect::<Option<Vec<News>>>() else {
+            return self.gap().await;
+        };
         let clock = news.iter().map(|news| news.clock).max().unwrap_or_default();
         let mut items = Vec::new();
         let mut next: Vec<u64> = after.to_vec();
@@ -58,7 +60,14 @@ impl Server {
         Ok(Changes::Page(FeedPage { items, next: self.cursor(next.into_iter()), clock }))
     }
 
-    async fn news(&self, shard: Shard, after: u64, limit: usize, query: &Feed) -> Result<News> {
+    /// Where to go on from now, for whom what happened since the cursor is not known any more.
+    async fn gap(&self) -> Result<Changes> {
+        let states = self.states().await?;
+        Ok(Changes::Gap(self.cursor(states.iter().map(|state| state.ledger.seq))))
+    }
+
+    /// What happened in a shard; `None` where some of it is forgotten by now.
+    async fn news(&self, shard: Shard, after: u64, limit: usize, query: &Feed) -> Result<Option<News>> {
         let mut pipeline = pipe();
         // The ledger comes first: every change up to its `seq` is in what is read behind it.
         State::ask(&mut pipeline, &self.layout.ledger(shard));
@@ -69,6 +78,9 @@ impl Server {
         let mut values = self.read(shard, &pipeline).await?.into_iter();
         let mut next = || values.next().ok_or_else(|| unexpected("a pipeline"));
         let state = State::parse(next()?)?;
+        if after < state.floor {
+            return Ok(None);
+        }
         let mut changed: Vec<(u64, Key)> = Vec::new();
         for (member, seq) in scored(next()?)? {
             changed.push((seq, server::key(&member)?));
@@ -81,7 +93,9 @@ impl Server {
         let end_of =
             |seqs: Vec<u64>| seqs.last().copied().filter(|_| seqs.len() >= limit).unwrap_or(u64::MAX);
         let end = end_of(changed.iter().map(|(seq, _)| *seq).collect())
-            .min(end_of(items.iter().map(|(seq, _)| *seq).collect()));
+            .min(end_of(items.iter().map(|(seq, _)| *seq).collect()))
+            // What came in between the three commands may be in one list and not in the other.
+            .min(state.ledger.seq);
         changed.retain(|(seq, _)| *seq <= end);
         items.retain(|(seq, _)| *seq <= end);
         let keys: Vec<&Key> = changed.iter().map(|(_, key)| key).collect();
@@ -97,8 +111,7 @@ impl Server {
             }
         }
         items.sort_by_key(|(seq, _)| *seq);
-        let reached = if end == u64::MAX { state.ledger.seq } else { end };
-        Ok(News { items: items.into(), reached, clock })
+        Ok(Some(News { items: items.into(), reached: end, clock }))
     }
 
     fn cursor(&self, seqs: impl Iterator<Item = u64>) -> Cursor {

@@ -4,6 +4,7 @@ use memlife_core::{Clock, Error, ErrorKind, Result};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, Value};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -17,11 +18,28 @@ const CONNECTS: u32 = 3;
 /// The way to the server: connects when it has to, again when the connection is lost, and gives up in time.
 pub(crate) struct Link {
     target: Target,
-    pool: Vec<Mutex<Option<(u64, Connection)>>>,
+    pool: Vec<Slot>,
     connect_timeout: Duration,
     response_timeout: Duration,
     patience: Duration,
     clock: Arc<dyn Clock>,
+}
+
+/// A place for one connection.
+#[derive(Default)]
+struct Slot {
+    /// The connection, with a number that tells it from the ones before.
+    connection: Mutex<Option<(u64, Connection)>>,
+    /// How many attempts to connect came to an end.
+    attempts: AtomicU64,
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) values: Vec<Value>,
+    /// Whether an attempt before this one may have been carried out.
+    pub(crate) was_unknown: bool,
 }
 
 enum Target {
@@ -74,7 +92,7 @@ impl Link {
         let patience = config.patience;
         Ok(Link {
             target: Target::new(config)?,
-            pool: (0..config.pool.max(1)).map(|_| Mutex::new(None)).collect(),
+            pool: (0..config.pool.max(1)).map(|_| Slot::default()).collect(),
             connect_timeout: config.connect_timeout,
             response_timeout: config.response_timeout,
             patience,
@@ -82,14 +100,23 @@ impl Link {
         })
     }
 
-    /// Sends a command that may be sent again: one that only reads, or that a token protects.
-    pub(crate) async fn ask(&self, lane: usize, request: Request<'_>) -> Result<Vec<Value>, Failure> {
-        let deadline = self.clock.monotonic() + self.patience;
+    /// Until when a command that is submitted now is tried again.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.clock.monotonic() + self.patience
+    }
+
+    /// Sends a command that may be sent again: one that only reads, or that a token protects. It is sent at least once.
+    pub(crate) async fn ask(
+        &self,
+        lane: usize,
+        request: Request<'_>,
+        deadline: Duration,
+    ) -> Result<Answered, Failure> {
         let mut pause = FIRST_PAUSE;
         let mut unknown = None;
         loop {
             let error = match self.attempt(lane, request).await {
-                Ok(values) => return Ok(values),
+                Ok(values) => return Ok(Answered { values, was_unknown: unknown.is_some() }),
                 Err(error) => error,
             };
             if error.code() == Some("NOSCRIPT") {
@@ -117,68 +144,74 @@ impl Link {
     /// # Errors
     /// `Unavailable` when the server does not answer in time.
     pub(crate) async fn read(&self, lane: usize, request: Request<'_>) -> Result<Vec<Value>> {
-        self.ask(lane, request).await.map_err(Failure::of_read)
+        let answered = self.ask(lane, request, self.deadline()).await;
+        answered.map(|answered| answered.values).map_err(Failure::of_read)
     }
 
     async fn attempt(&self, lane: usize, request: Request<'_>) -> Result<Vec<Value>, RedisError> {
         let slot = &self.pool[lane % self.pool.len()];
-        let (generation, mut connection) = self.connection(slot).await?;
+        let (number, mut connection) = self.connection(slot).await?;
         let sent = async {
             match request {
-                Request::One(command) => {
-                    let value = connection.req_packed_command(command).await?;
-                    Ok(vec![value.extract_error()?])
-                }
-                Request::Many(pipeline) => pipeline.query_async::<Vec<Value>>(&mut connection).await,
+                Request::One(command) => Ok(vec![connection.req_packed_command(command).await?]),
+                Request::Many(pipeline) => connection.req_packed_commands(pipeline, 0, pipeline.len()).await,
             }
         };
         let answer = match tokio::time::timeout(self.response_timeout, sent).await {
-            Ok(answer) => answer,
+            // An error amid the answers says more than the library's summary of them.
+            Ok(answer) => answer.and_then(|values| values.into_iter().map(Value::extract_error).collect()),
             Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
         };
         if let Err(error) = &answer
             && error::ends_connection(error)
         {
-            let mut slot = slot.lock().await;
-            slot.take_if(|(there, _)| *there == generation);
+            slot.connection.lock().await.take_if(|(there, _)| *there == number);
         }
         answer
     }
 
-    async fn connection(
-        &self,
-        slot: &Mutex<Option<(u64, Connection)>>,
-    ) -> Result<(u64, Connection), RedisError> {
-        let mut slot = slot.lock().await;
-        if let Some(there) = slot.as_ref() {
+    async fn connection(&self, slot: &Slot) -> Result<(u64, Connection), RedisError> {
+        let before = slot.attempts.load(Ordering::Relaxed);
+        let mut connection = slot.connection.lock().await;
+        if let Some(there) = connection.as_ref() {
             return Ok(there.clone());
         }
-        let connecting = self.target.connect(self.connect_timeout, self.response_timeout);
-        let connected = match tokio::time::timeout(self.connect_timeout * CONNECTS, connecting).await {
+        if slot.attempts.load(Ordering::Relaxed) > before {
+            // Another failed to connect while this one waited for the place.
+            return Err(refusal());
+        }
+        let connected = self.target.connect(self.connect_timeout, self.response_timeout);
+        let connected = self.in_time(connected).await;
+        let number = slot.attempts.fetch_add(1, Ordering::Relaxed);
+        Ok(connection.insert((number, connected?)).clone())
+    }
+
+    /// Whatever connects, unless it takes too long.
+    async fn in_time<T>(
+        &self,
+        connecting: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, RedisError> {
+        match tokio::time::timeout(self.connect_timeout * CONNECTS, connecting).await {
             Ok(connected) => connected.map_err(not_sent),
             Err(_) => Err(refusal()),
-        };
-        let connection = (u64::from(rand_id()), connected?);
-        Ok(slot.insert(connection).clone())
+        }
     }
 
     /// A connection of its own that hears of commits.
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<redis::aio::PubSub, RedisError> {
-        let mut listener = match &self.target {
-            Target::Server(client) => client.get_async_pubsub().await?,
-            // Every node of a cluster tells what was published on any.
+        let client = match &self.target {
+            Target::Server(client) => client,
+            // Every node of a cluster would be told of every commit, so nobody is.
             #[cfg(feature = "cluster")]
             Target::Cluster(_) => return Err(refusal()),
         };
-        listener.subscribe(channel).await?;
-        Ok(listener)
+        let subscribing = async {
+            let mut listener = client.get_async_pubsub().await?;
+            listener.subscribe(channel).await?;
+            Ok(listener)
+        };
+        self.in_time(subscribing).await
     }
-}
-
-/// Tells one connection of a place in the pool from the next.
-fn rand_id() -> u32 {
-    static LAST: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
 /// Whatever goes wrong before a command is sent did nothing.

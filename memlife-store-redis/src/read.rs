@@ -25,6 +25,18 @@ impl Server {
         if keys.is_empty() {
             return Ok(Fetched { slots, clock: self.latest().await? });
         }
+        if let [key] = keys
+            && let Some(clock) = self.fresh_clock()
+        {
+            let shard = self.layout.shard_of(key);
+            let command = ask_record(&self.layout.record(shard, key), want);
+            let bytes = server::bytes(self.read_one(shard, &command).await?, "GET")?;
+            let record = match bytes.filter(|bytes| !bytes.is_empty()) {
+                Some(bytes) => self.decoded(shard, key, bytes, want).await?.transpose()?,
+                None => None,
+            };
+            return Ok(Fetched { slots: vec![record], clock });
+        }
         let shards = self.by_shard(keys.iter());
         let found = shards.iter().map(|(shard, places)| async move {
             let keys: Vec<&Key> = places.iter().map(|place| &keys[*place]).collect();
@@ -76,11 +88,7 @@ impl Server {
         let mut pipeline = pipe();
         State::ask(&mut pipeline, &self.layout.ledger(shard));
         for key in keys {
-            let name = self.layout.record(shard, key);
-            match want {
-                Want::Whole => pipeline.cmd("GET").arg(name),
-                Want::Head => pipeline.cmd("GETRANGE").arg(name).arg(0).arg(PEEK_BYTES - 1),
-            };
+            pipeline.add_command(ask_record(&self.layout.record(shard, key), want));
         }
         let mut values = self.read(shard, &pipeline).await?.into_iter();
         let state = State::parse(values.next().unwrap_or_default())?;
@@ -288,6 +296,15 @@ impl Server {
         command.arg(wall).arg(u8::from(member.key.is_system()));
         self.read_one(shard, &command).await.map(drop)
     }
+}
+
+fn ask_record(name: &str, want: Want) -> Cmd {
+    let mut command = Cmd::new();
+    match want {
+        Want::Whole => command.arg("GET").arg(name),
+        Want::Head => command.arg("GETRANGE").arg(name).arg(0).arg(PEEK_BYTES - 1),
+    };
+    command
 }
 
 /// The next keys of one shard.

@@ -18,7 +18,7 @@ pub(crate) struct Request {
     placements: Vec<Arc<Placement>>,
     /// Three arguments for each write.
     pub(crate) writes: Vec<[Vec<u8>; 3]>,
-    /// Whether every write frees more than it takes.
+    /// Whether any write may take more than it frees.
     pub(crate) takes_memory: bool,
 }
 
@@ -69,8 +69,7 @@ impl Request {
                 fixed.op = b'?';
             }
         }
-        let frees = matches!(write.change, Change::Op(Op::Delete) | Change::Erase(_));
-        self.takes_memory |= !frees;
+        self.takes_memory |= !frees(write);
         let writer = write.writer.as_deref().unwrap_or_default().as_bytes().to_vec();
         let place = self.placement(&write.placement);
         let fixed = self.fixed(write, &fixed, place)?;
@@ -80,10 +79,10 @@ impl Request {
 
     /// Adds what was decided in Rust: a record to put, an erasure, or nothing but the answer.
     pub(crate) fn carry_out(&mut self, write: &Write, effect: &Carried, answer: Vec<u8>) -> Result<()> {
+        self.takes_memory |= !frees(write) && !matches!(effect, Carried::Nothing);
         let (fixed, record) = match effect {
             Carried::Nothing => (Fixed { op: b'n', ..Fixed::default() }, Vec::new()),
             Carried::Put { record, ended } => {
-                self.takes_memory = true;
                 (Fixed { op: b'p', ended: *ended, ..Fixed::default() }, record.clone())
             }
             Carried::Erase { cause, seq, ended } => {
@@ -158,6 +157,11 @@ pub(crate) enum Carried {
     Nothing,
     Put { record: Vec<u8>, ended: Option<u8> },
     Erase { cause: u8, seq: u64, ended: Option<u8> },
+}
+
+/// Whether a write frees more than it takes: a server at its limit has to let it in.
+pub(crate) fn frees(write: &Write) -> bool {
+    matches!(write.change, Change::Op(Op::Delete) | Change::Erase(_))
 }
 
 /// Whether it is worth asking the script: what it never decides goes the other way at once.

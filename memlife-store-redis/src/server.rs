@@ -2,6 +2,7 @@
 
 use crate::config::{RedisConfig, Wall};
 use crate::error::unexpected;
+use crate::lane::Lane;
 use crate::layout::{Layout, Shard};
 use crate::link::{Link, Request};
 use crate::script::Scripts;
@@ -12,7 +13,6 @@ use redis::{Cmd, Pipeline, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::Mutex;
 
 /// One store on a server, for as long as any call runs.
 pub(crate) struct Server {
@@ -24,30 +24,19 @@ pub(crate) struct Server {
     pub(crate) is_cluster: bool,
     /// Removals that each shard keeps however old they are.
     pub(crate) keep_removals: usize,
-    /// The calls of this handle to each shard come one after the other, so that a last reply is enough.
-    pub(crate) lanes: Vec<Mutex<Lane>>,
+    pub(crate) lanes: Vec<Lane>,
     /// What writes without a token are numbered by.
-    pub(crate) session: u64,
-    pub(crate) numbers: AtomicU64,
+    session: u64,
+    numbers: AtomicU64,
     clock: Arc<dyn Clock>,
     /// The server's clock less the monotonic one here, when last heard of.
     offset_ms: AtomicU64,
     /// The latest clock that a ledger showed: the shards have clocks of their own, and what one has seen expire no other
     /// brings back.
     seen_ms: AtomicU64,
+    /// When a reader last asked for a ledger, by the clock here.
+    asked_ms: AtomicU64,
 }
-
-/// How the calls to one shard are told apart.
-#[derive(Default)]
-pub(crate) struct Lane {
-    /// A lane whose last call has an unknown fate is left for whoever repeats it.
-    pub(crate) lane: u32,
-    pub(crate) number: u64,
-    pub(crate) unknown: HashMap<Token, (u32, u64)>,
-}
-
-/// The most calls of unknown fate that are remembered for each shard.
-pub(crate) const MAX_UNKNOWN: usize = 1_000;
 
 impl Server {
     pub(crate) fn new(
@@ -64,14 +53,19 @@ impl Server {
             wall: config.wall,
             is_cluster: config.is_cluster,
             keep_removals: KEEP_REMOVALS.div_ceil(layout.count()),
-            lanes: layout.shards().map(|_| Mutex::default()).collect(),
+            lanes: layout.shards().map(|_| Lane::default()).collect(),
             layout,
             session,
             numbers: AtomicU64::new(0),
             clock: config.clock.clone(),
             offset_ms: AtomicU64::new(0),
             seen_ms: AtomicU64::new(0),
+            asked_ms: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn new_token(&self) -> Token {
+        Token { session: self.session, number: self.numbers.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// Sends commands on one shard that only read.
@@ -90,8 +84,7 @@ impl Server {
 
     /// Takes note of the server's wall clock.
     pub(crate) fn heard(&self, wall: Timestamp) {
-        let elapsed = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        self.offset_ms.store(wall.ms().saturating_sub(elapsed), Ordering::Relaxed);
+        self.offset_ms.store(wall.ms().saturating_sub(self.elapsed_ms()), Ordering::Relaxed);
     }
 
     /// The store's clock where a ledger shows `clock`: never behind what any ledger showed before, and under the
@@ -102,9 +95,30 @@ impl Server {
         if self.wall == Wall::Caller {
             return seen;
         }
-        let elapsed = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        let wall = self.offset_ms.load(Ordering::Relaxed).saturating_add(elapsed);
+        let wall = self.offset_ms.load(Ordering::Relaxed).saturating_add(self.elapsed_ms());
         seen.max(Timestamp::from_ms(wall))
+    }
+
+    /// The store's clock, where a ledger was seen just now: the server's wall clock goes on as time does here, so that a
+    /// reader need not ask for it each time. `None` from time to time, and where the callers' clocks count.
+    pub(crate) fn fresh_clock(&self) -> Option<Timestamp> {
+        if self.wall == Wall::Caller {
+            return None;
+        }
+        let elapsed = self.elapsed_ms();
+        let asked = self.asked_ms.load(Ordering::Relaxed);
+        let is_stale = elapsed.saturating_sub(asked) >= FRESH_MS;
+        // Of those who find it stale, one asks.
+        if is_stale
+            && self.asked_ms.compare_exchange(asked, elapsed, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            return None;
+        }
+        Some(self.clock(Hlc::default()))
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The latest clock that a ledger showed.
@@ -128,6 +142,8 @@ impl Server {
     }
 }
 
+/// For how long the clock that a ledger showed is good enough for readers, in milliseconds.
+const FRESH_MS: u64 = 100;
 /// Removals beyond this many go once they are old.
 const KEEP_REMOVALS: usize = 100_000;
 
@@ -138,23 +154,25 @@ pub(crate) struct State {
     /// Removals up to this change number may have been forgotten.
     pub(crate) floor: u64,
     pub(crate) removed: [u64; 4],
+    /// What was changed before this may lack what the server has lost.
+    pub(crate) jump: u64,
 }
 
 impl State {
     /// Adds the command whose answer [`State::parse`] reads.
     pub(crate) fn ask(pipeline: &mut Pipeline, name: &str) {
-        pipeline.cmd("HMGET").arg(name).arg(&["s", "ms", "c", "g", "f", "r0", "r1", "r2", "r3"]);
+        pipeline.cmd("HMGET").arg(name).arg(&["s", "ms", "c", "g", "f", "r0", "r1", "r2", "r3", "j"]);
     }
 
     pub(crate) fn parse(value: Value) -> Result<Self> {
         let fields = array(value, "HMGET")?.into_iter().map(|value| Ok(text_number(value)?.unwrap_or(0)));
         let fields: Vec<u64> = fields.collect::<Result<_>>()?;
-        let fields: [u64; 9] = fields.try_into().map_err(|_| unexpected("HMGET"))?;
-        let [seq, ms, counter, grace_ms, floor, expired, deleted, evicted, purged] = fields;
+        let fields: [u64; 10] = fields.try_into().map_err(|_| unexpected("HMGET"))?;
+        let [seq, ms, counter, grace_ms, floor, expired, deleted, evicted, purged, jump] = fields;
         let removed = [expired, deleted, evicted, purged];
         let counter = u16::try_from(counter).map_err(|_| unexpected("HMGET"))?;
         let clock = Hlc { at: Timestamp::from_ms(ms), counter };
-        Ok(State { ledger: Ledger { seq, clock, grace_ms }, floor, removed })
+        Ok(State { ledger: Ledger { seq, clock, grace_ms }, floor, removed, jump })
     }
 }
 

@@ -2,15 +2,16 @@ use crate::config::RedisConfig;
 use crate::server::Server;
 use crate::wake::Wake;
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use memlife_core::store::{
     Batch, Change, Changes, Due, DuePage, Feed, Fetched, Outcome, Page, Repair, Scan, StoreInfo, UsagePage,
     UsageQuery, Verification, Verify, Want, Write,
 };
 use memlife_core::{Error, ErrorKind, Key, Result, Store};
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// A store on a Redis or Valkey server.
 ///
@@ -55,14 +56,28 @@ impl RedisStore {
         }
     }
 
-    /// Runs a call on the thread of the connections.
+    /// The runtime of the connections; the store has one until it is dropped.
+    fn runtime(&self) -> Result<&Handle> {
+        self.runtime.as_ref().map(Runtime::handle).ok_or_else(given_up)
+    }
+
+    /// Runs a call that only reads: here, with the timers of the connections' runtime.
+    async fn read<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let runtime = self.runtime()?;
+        let mut call = pin!(call);
+        poll_fn(|context| {
+            let _entered = runtime.enter();
+            call.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Runs a call on the thread of the connections, to its end though nobody waits for it.
     async fn run<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let gone = || Error::new(ErrorKind::Internal, "the call to the server was given up");
-        let Some(runtime) = &self.runtime else { return Err(gone()) };
-        runtime.spawn(call).await.map_err(|error| gone().because(error))?
+        self.runtime()?.spawn(call).await.map_err(|error| given_up().because(error))?
     }
 
     fn check(&self, batch: &Batch) -> Result<()> {
@@ -99,6 +114,10 @@ impl fmt::Debug for RedisStore {
     }
 }
 
+fn given_up() -> Error {
+    Error::new(ErrorKind::Internal, "the call to the server was given up")
+}
+
 fn grace_of(write: &Write) -> Option<u64> {
     match write.change {
         Change::Grace(ms) => Some(ms),
@@ -109,53 +128,47 @@ fn grace_of(write: &Write) -> Option<u64> {
 #[async_trait]
 impl Store for RedisStore {
     async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
-        let (server, keys) = (self.server.clone(), keys.to_vec());
-        self.run(async move { server.get(&keys, want).await }).await.map_err(|error| error.during("get"))
+        self.read(self.server.get(keys, want)).await.map_err(|error| error.during("get"))
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
         self.check(batch)?;
-        let (server, batch) = (self.server.clone(), batch.clone());
-        let call = async move {
-            let shards = server.by_shard(batch.writes.iter().map(|write| &write.key));
-            let parts = join_all(shards.iter().map(|(shard, places)| {
-                let writes: Vec<&Write> = places.iter().map(|place| &batch.writes[*place]).collect();
-                let (server, batch) = (&server, &batch);
-                async move { server.write(*shard, batch, &writes).await }
-            }))
-            .await;
-            let mut outcomes: Vec<Option<Result<Outcome>>> = batch.writes.iter().map(|_| None).collect();
-            for ((_, places), part) in shards.iter().zip(parts) {
-                places.iter().zip(part).for_each(|(place, outcome)| outcomes[*place] = Some(outcome));
-            }
-            if let Some(ms) = batch.writes.iter().find_map(grace_of) {
-                server.lengthen(ms).await?;
-            }
-            let lost = || Err(Error::new(ErrorKind::Internal, "a write has no outcome"));
-            Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect())
-        };
-        self.run(call).await
+        let runtime = self.runtime()?;
+        // What was submitted stays submitted, so it is the store's own.
+        let batch = Arc::new(batch.clone());
+        let shards = self.server.by_shard(batch.writes.iter().map(|write| &write.key));
+        let parts: Vec<_> = shards
+            .into_iter()
+            .map(|(shard, places)| (places.clone(), self.server.submit(runtime, shard, &batch, places)))
+            .collect();
+        let mut outcomes: Vec<Option<Result<Outcome>>> = batch.writes.iter().map(|_| None).collect();
+        for (places, part) in parts {
+            let part = part.await.map_err(|error| given_up().because(error))?;
+            places.into_iter().zip(part).for_each(|(place, outcome)| outcomes[place] = Some(outcome));
+        }
+        if let Some(ms) = batch.writes.iter().find_map(grace_of) {
+            let server = self.server.clone();
+            self.run(async move { server.lengthen(ms).await }).await?;
+        }
+        let lost = || Err(Error::new(ErrorKind::Internal, "a write has no outcome"));
+        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect())
     }
 
     async fn scan(&self, query: &Scan) -> Result<Page> {
-        let (server, query) = (self.server.clone(), query.clone());
-        self.run(async move { server.scan(&query).await }).await.map_err(|error| error.during("scan"))
+        self.read(self.server.scan(query)).await.map_err(|error| error.during("scan"))
     }
 
     async fn due(&self, query: &Due) -> Result<DuePage> {
-        let (server, query) = (self.server.clone(), query.clone());
-        self.run(async move { server.due(&query).await }).await.map_err(|error| error.during("due"))
+        self.read(self.server.due(query)).await.map_err(|error| error.during("due"))
     }
 
     async fn changes(&self, query: &Feed) -> Result<Changes> {
-        let (server, wake, query) = (self.server.clone(), self.wake.clone(), query.clone());
-        let call = async move { wake.changes(server, &query).await };
-        self.run(call).await.map_err(|error| error.during("changes"))
+        let call = self.wake.clone().changes(self.server.clone(), query);
+        self.read(call).await.map_err(|error| error.during("changes"))
     }
 
     async fn usage(&self, query: &UsageQuery) -> Result<UsagePage> {
-        let (server, query) = (self.server.clone(), query.clone());
-        self.run(async move { server.usage(&query).await }).await.map_err(|error| error.during("usage"))
+        self.read(self.server.usage(query)).await.map_err(|error| error.during("usage"))
     }
 
     fn info(&self) -> &StoreInfo {

@@ -58,16 +58,16 @@ impl Server {
     ) -> Result<()> {
         // While a shard is rebuilt nobody of this process writes to it; other processes are found out by its `seq`.
         let _lane = match repair {
-            Repair::Yes => Some(self.lanes[usize::from(shard)].lock().await),
+            Repair::Yes => Some(self.lane(shard).calls.lock().await),
             Repair::No => None,
         };
         let reading = self.reading(shard, &found).await?;
         told.checked += (reading.names.len()) as u64;
         let is_mended = repair == Repair::Yes;
+        if is_mended && !(reading.damaged.is_empty() && reading.expected == reading.stored) {
+            self.rebuild(shard, &reading).await?;
+        }
         for (name, error) in &reading.damaged {
-            if is_mended {
-                self.set_aside(shard, name).await?;
-            }
             told.add(Finding {
                 key: server::key(name).ok(),
                 place: self.layout.record_prefix(shard),
@@ -77,9 +77,6 @@ impl Server {
         }
         if reading.expected == reading.stored {
             return Ok(());
-        }
-        if is_mended {
-            self.rebuild(shard, &reading).await?;
         }
         told.add(Finding {
             key: None,
@@ -207,19 +204,11 @@ impl Server {
         Ok(stored)
     }
 
-    /// Moves a damaged record out of service, under a name of its own.
-    async fn set_aside(&self, shard: Shard, name: &[u8]) -> Result<()> {
-        let prefix = self.layout.record_prefix(shard);
-        let mut command = redis::cmd("RENAME");
-        command.arg([prefix.as_bytes(), name].concat());
-        command.arg(self.layout.set_aside(shard, &String::from_utf8_lossy(name)));
-        self.read_one(shard, &command).await.map(drop)
-    }
-
-    /// Puts the indexes that the records ask for in the place of those that are there, unless the shard has changed.
+    /// Moves damaged records out of service, under names of their own, and puts the indexes that the others ask for in the
+    /// place of those that are there, unless the shard has changed.
     async fn rebuild(&self, shard: Shard, reading: &Reading) -> Result<()> {
         let mut command = redis::cmd("EVAL");
-        command.arg(&self.scripts.rebuild.text).arg(4 + ReclaimClass::ALL.len());
+        command.arg(&self.scripts.rebuild.text).arg(4 + ReclaimClass::ALL.len() + 2 * reading.damaged.len());
         command
             .arg(self.layout.ledger(shard))
             .arg(self.layout.ordered(shard))
@@ -227,6 +216,11 @@ impl Server {
         command.arg(self.layout.usage(shard));
         for class in ReclaimClass::ALL {
             command.arg(self.layout.due(shard, class));
+        }
+        let prefix = self.layout.record_prefix(shard);
+        for (name, _) in &reading.damaged {
+            command.arg([prefix.as_bytes(), name].concat());
+            command.arg(self.layout.set_aside(shard, &String::from_utf8_lossy(name)));
         }
         command.arg(reading.seq);
         let Indexes { ordered, changes, due, usage } = &reading.expected;

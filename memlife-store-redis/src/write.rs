@@ -3,25 +3,26 @@
 use crate::config::Wall;
 use crate::error::unexpected;
 use crate::frame::{self, Fields, put_hlc};
+use crate::lane::{CALL_WRITES, Calls, Job, Outcomes, still_unknown};
 use crate::layout::Shard;
 use crate::link::{Failure, Request as Sent};
 use crate::reply;
 use crate::request::{Carried, Request, is_native};
-use crate::script::Script;
-use crate::server::{self, Lane, MAX_UNKNOWN, Server, State};
+use crate::script::Pair;
+use crate::server::{self, Server, State};
 use bytes::Bytes;
-use memlife_core::store::{Batch, Outcome, Token, Want, Write};
+use futures_util::future::try_join_all;
+use memlife_core::record::Record;
+use memlife_core::resolver::{Mint, native};
+use memlife_core::store::{Outcome, Token, Want, Write};
 use memlife_core::{
     Context, Decision, Effect, Error, ErrorKind, Hlc, KEEP_MS, Key, Ledger, Result, Timestamp, decide,
     needs_body,
 };
 use redis::{Cmd, Value, pipe};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The most writes of one call: some ten milliseconds in which the server does nothing else.
-const CALL_WRITES: usize = 500;
 /// How long a last reply is kept for whoever asks again, in milliseconds.
 const KEEP_REPLY_MS: u64 = 3_600_000;
 /// What the server lets an entry live beyond the instant from which a sweep may take it, in milliseconds.
@@ -29,18 +30,17 @@ const LATE_MS: u64 = 30 * 24 * 3_600_000;
 /// How often a decision is taken anew because others changed the shard meanwhile, before the write is contended.
 const MOST_ROUNDS: u32 = 200;
 
-/// The calls of one batch to one shard.
-struct Calls<'a> {
+/// A call to one shard, for one batch in as many steps as it takes, or for several in one.
+struct Call<'a> {
     server: &'a Server,
+    calls: &'a mut Calls,
     shard: Shard,
     now: Timestamp,
-    token: Token,
-    /// Whether the batch may have been submitted before: then nothing is taken for new before the server was asked.
-    is_named: bool,
+    deadline: Duration,
     lane: u32,
     number: u64,
     step: u32,
-    /// Whether an earlier submission of this batch has an unknown fate.
+    /// Whether an earlier submission has an unknown fate.
     is_repeated: bool,
 }
 
@@ -54,53 +54,40 @@ enum Said {
 }
 
 impl Server {
-    /// Decides and carries out the writes of one shard, in order.
-    pub(crate) async fn write(&self, shard: Shard, batch: &Batch, writes: &[&Write]) -> Vec<Result<Outcome>> {
-        let mut lane = self.lanes[usize::from(shard)].lock().await;
-        let token = batch.token.unwrap_or_else(|| Token {
-            session: self.session,
-            number: self.numbers.fetch_add(1, Ordering::Relaxed),
-        });
-        let known = lane.unknown.get(&token).copied();
-        let (at, number) = known.unwrap_or_else(|| {
-            lane.number += 1;
-            (lane.lane, lane.number)
-        });
-        let mut calls = Calls {
+    /// Decides and carries out the writes of these jobs, in order; gives back those that were not begun.
+    pub(crate) async fn write(&self, shard: Shard, calls: &mut Calls, mut jobs: Vec<Job>) -> Vec<Job> {
+        if jobs.len() == 1 {
+            let job = jobs.remove(0);
+            self.call(shard, calls, &job).alone(job, Vec::new()).await;
+            return Vec::new();
+        }
+        self.call(shard, calls, &jobs[0]).together(jobs).await
+    }
+
+    fn call<'a>(&'a self, shard: Shard, calls: &'a mut Calls, job: &Job) -> Call<'a> {
+        calls.number += 1;
+        let known = calls.unknown.get(&job.token).copied();
+        Call {
             server: self,
             shard,
-            now: batch.now,
-            token,
-            is_named: batch.token.is_some(),
-            lane: at,
-            number,
+            now: job.batch.now,
+            deadline: job.deadline,
+            lane: known.unwrap_or(calls.lane),
+            number: calls.number,
             step: 0,
             is_repeated: known.is_some(),
-        };
-        let mut outcomes = Vec::with_capacity(writes.len());
-        let failed = calls.run(writes, &mut outcomes).await.err();
-        if at == lane.lane {
-            lane.number = lane.number.max(calls.number);
+            calls,
         }
-        match &failed {
-            Some(error) if error.kind() == ErrorKind::Indeterminate => lane.leave(token, at, calls.number),
-            _ => drop(lane.unknown.remove(&token)),
-        }
-        while outcomes.len() < writes.len() {
-            let error = failed.as_ref().map_or_else(|| unexpected("a batch"), Error::duplicate);
-            outcomes.push(Err(error.on(&writes[outcomes.len()].key)));
-        }
-        outcomes
     }
 
     /// Lengthens the grace of every shard: a write that asks for it concerns the whole store.
     pub(crate) async fn lengthen(&self, grace_ms: u64) -> Result<()> {
-        for shard in self.layout.shards() {
+        let lengthened = self.layout.shards().map(|shard| async move {
             let mut command = redis::cmd("EVAL");
             command.arg(&self.scripts.lengthen.text).arg(1).arg(self.layout.ledger(shard)).arg(grace_ms);
-            self.read_one(shard, &command).await?;
-        }
-        Ok(())
+            self.read_one(shard, &command).await
+        });
+        try_join_all(lengthened).await.map(drop)
     }
 
     fn wall_argument(&self, now: Timestamp) -> String {
@@ -115,50 +102,118 @@ impl Server {
     }
 }
 
-impl Lane {
-    /// Leaves the lane to whoever repeats the call; the next calls go by another.
-    fn leave(&mut self, token: Token, at: u32, number: u64) {
-        if self.unknown.len() >= MAX_UNKNOWN {
-            self.unknown.clear();
+impl Call<'_> {
+    /// Carries out what several batches ask for at once; gives back those that were not begun.
+    async fn together(mut self, jobs: Vec<Job>) -> Vec<Job> {
+        let mut request = Request::default();
+        let batches: Vec<(Token, usize)> = jobs.iter().map(|job| (job.token, job.places.len())).collect();
+        let written = jobs.iter().flat_map(Job::writes).try_for_each(|write| request.decide(write));
+        let said = match written {
+            Ok(()) => self.ask(&batches, &request, None).await,
+            Err(error) => Err(error),
+        };
+        let answers = match said {
+            Ok(Said::Answers(answers)) => answers,
+            Ok(_) => Vec::new(),
+            // Some of them may free what the others take.
+            Err(error) if error.kind() == ErrorKind::Full => {
+                for job in jobs {
+                    self.server.call(self.shard, self.calls, &job).alone(job, Vec::new()).await;
+                }
+                return Vec::new();
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::Indeterminate {
+                    self.calls.leave(batches.iter().map(|(token, _)| *token), self.lane);
+                }
+                jobs.into_iter().for_each(|job| job.end(Vec::new(), &error));
+                return Vec::new();
+            }
+        };
+        let mut answers = answers.into_iter();
+        let mut jobs = jobs.into_iter();
+        for job in jobs.by_ref() {
+            let mut outcomes = Vec::with_capacity(job.places.len());
+            for (write, answer) in job.writes().zip(answers.by_ref()) {
+                match reply::outcome(write, &answer) {
+                    Ok(None) => break,
+                    Ok(Some(outcome)) => outcomes.push(Ok(outcome)),
+                    Err(error) => outcomes.push(Err(error)),
+                }
+            }
+            if outcomes.len() == job.places.len() {
+                job.end(outcomes, &unexpected("a batch"));
+            } else {
+                // Here the script stopped; what is left of the batch is Rust's.
+                self.alone(job, outcomes).await;
+                break;
+            }
         }
-        self.unknown.insert(token, (at, number));
-        if at == self.lane {
-            self.lane = self.lane.wrapping_add(1);
-            self.number = 0;
-        }
+        jobs.collect()
     }
-}
 
-impl Calls<'_> {
-    async fn run(&mut self, writes: &[&Write], outcomes: &mut Vec<Result<Outcome>>) -> Result<()> {
+    /// Carries out what is left of one batch.
+    async fn alone(mut self, job: Job, mut outcomes: Outcomes) {
+        let writes: Vec<&Write> = job.writes().collect();
+        let failed = self.run(job.token, &writes, &mut outcomes).await.err();
+        let error = match failed {
+            None => {
+                self.calls.unknown.remove(&job.token);
+                unexpected("a batch")
+            }
+            Some(error) if self.is_repeated => still_unknown(&error),
+            Some(error) => error,
+        };
+        drop(writes);
+        if outcomes.len() < job.places.len() && (self.step > 0 || error.kind() == ErrorKind::Indeterminate) {
+            self.calls.leave(std::iter::once(job.token), self.lane);
+        }
+        job.end(outcomes, &error);
+    }
+
+    async fn run(&mut self, token: Token, writes: &[&Write], outcomes: &mut Outcomes) -> Result<()> {
         let limit = self.server.info.limits.body_bytes;
+        // Whether the script has left the next write over.
+        let mut is_left_over = !outcomes.is_empty();
         while outcomes.len() < writes.len() {
             let rest = &writes[outcomes.len()..];
             let natives = rest.iter().take(CALL_WRITES).take_while(|write| is_native(write, limit)).count();
-            if natives > 0 {
-                let left_over = self.ask(&rest[..natives], outcomes).await?;
-                if !left_over {
-                    continue;
-                }
+            if natives > 0 && !is_left_over {
+                is_left_over = self.decide_there(token, &rest[..natives], outcomes).await?;
+                continue;
             }
-            let rest = &writes[outcomes.len()..];
+            is_left_over = false;
             // The first is Rust's by now, and so are those behind it that the script never decides.
             let others = rest[1..].iter().take(CALL_WRITES).take_while(|write| !is_native(write, limit));
             let count = 1 + others.count();
-            self.decide_here(&rest[..count], outcomes).await?;
+            self.decide_here(token, &rest[..count], outcomes).await?;
         }
         Ok(())
     }
 
     /// Has the script decide; whether it left over the write after those that have their outcomes now.
-    async fn ask(&mut self, writes: &[&Write], outcomes: &mut Vec<Result<Outcome>>) -> Result<bool> {
+    async fn decide_there(
+        &mut self,
+        token: Token,
+        writes: &[&Write],
+        outcomes: &mut Outcomes,
+    ) -> Result<bool> {
         let mut request = Request::default();
         for write in writes {
             request.decide(write)?;
         }
-        let Said::Answers(answers) = self.call(&request, None).await? else {
-            return Err(unexpected("a write"));
+        let said = match self.ask(&[(token, writes.len())], &request, None).await {
+            // One may free what another takes.
+            Err(error) if error.kind() == ErrorKind::Full && writes.len() > 1 => {
+                return Box::pin(self.decide_there(token, &writes[..1], outcomes)).await;
+            }
+            Err(error) if error.kind() == ErrorKind::Full => {
+                outcomes.push(Err(error.on(&writes[0].key)));
+                return Ok(false);
+            }
+            said => said?,
         };
+        let Said::Answers(answers) = said else { return Err(unexpected("a write")) };
         for (write, answer) in writes.iter().zip(&answers) {
             match reply::outcome(write, answer) {
                 Ok(None) => return Ok(true),
@@ -166,33 +221,37 @@ impl Calls<'_> {
                 Err(error) => outcomes.push(Err(error)),
             }
         }
-        Ok(answers.is_empty())
+        if answers.is_empty() { Err(unexpected("a write")) } else { Ok(false) }
     }
 
     /// Reads what is there, decides in Rust and sends the effects, which hold if nothing has changed meanwhile.
-    async fn decide_here(&mut self, writes: &[&Write], outcomes: &mut Vec<Result<Outcome>>) -> Result<()> {
+    async fn decide_here(&mut self, token: Token, writes: &[&Write], outcomes: &mut Outcomes) -> Result<()> {
         for round in 0..MOST_ROUNDS {
             let mut there = self.load(writes).await?;
             let upon = there.ledger.seq;
             let mut decided = Vec::with_capacity(writes.len());
             let mut request = Request::default();
-            let mut is_idle = true;
             for write in writes {
                 let (outcome, carried) = there.decide(self.server, write);
-                is_idle &= matches!(carried, Carried::Nothing);
                 request.carry_out(write, &carried, reply::encode(&outcome)?)?;
                 decided.push(outcome);
             }
-            if is_idle && !self.is_named {
-                outcomes.extend(decided);
-                return Ok(());
-            }
-            match self.call(&request, Some((upon, there.ledger.clock))).await? {
-                Said::Done => {
+            let upon = Some((upon, there.ledger.clock));
+            match self.ask(&[(token, writes.len())], &request, upon).await {
+                // One may free what another takes.
+                Err(error) if error.kind() == ErrorKind::Full && writes.len() > 1 => {
+                    return Box::pin(self.decide_here(token, &writes[..1], outcomes)).await;
+                }
+                Err(error) if error.kind() == ErrorKind::Full => {
+                    outcomes.push(Err(error.on(&writes[0].key)));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+                Ok(Said::Done) => {
                     outcomes.extend(decided);
                     return Ok(());
                 }
-                Said::Answers(answers) => {
+                Ok(Said::Answers(answers)) => {
                     for (write, answer) in writes.iter().zip(&answers) {
                         let outcome = reply::outcome(write, answer);
                         outcomes
@@ -200,7 +259,7 @@ impl Calls<'_> {
                     }
                     return Ok(());
                 }
-                Said::Moved => {
+                Ok(Said::Moved) => {
                     let pause = Duration::from_micros(u64::from(round.min(20)) * 250);
                     tokio::time::sleep(pause).await;
                 }
@@ -224,7 +283,7 @@ impl Calls<'_> {
         }
         let mut values = server.read(self.shard, &pipeline).await?.into_iter();
         let mut next = || values.next().ok_or_else(|| unexpected("a pipeline"));
-        let mut ledger = State::parse(next()?)?.ledger;
+        let State { mut ledger, jump, .. } = State::parse(next()?)?;
         // What was seen of other shards counts here, too.
         ledger.clock.observe(server.seen());
         let wall = time_of(next()?)?;
@@ -234,33 +293,29 @@ impl Calls<'_> {
             records.insert(key.clone(), server::bytes(next()?, "GET")?);
         }
         let wall = if server.wall == Wall::Caller { self.now } else { wall };
-        Ok(There { ledger, wall, records, changed: HashMap::new() })
+        Ok(There { ledger, jump, wall, records, changed: HashMap::new() })
     }
 
-    async fn call(&mut self, request: &Request, upon: Option<(u64, Hlc)>) -> Result<Said> {
+    async fn ask(
+        &mut self,
+        batches: &[(Token, usize)],
+        request: &Request,
+        upon: Option<(u64, Hlc)>,
+    ) -> Result<Said> {
         loop {
-            let values = self.sent(request, upon).await?;
+            let (values, was_unknown) = self.sent(batches, request, upon).await?;
             let mut values = values.into_iter();
             let word = values.next().map(|value| server::bytes(value, "EVALSHA")).transpose()?.flatten();
-            let list = values.next().ok_or_else(|| unexpected("EVALSHA"))?;
-            let list =
-                server::array(list, "EVALSHA")?.into_iter().map(|value| server::bytes(value, "EVALSHA"));
-            let mut list: Vec<Bytes> = list
-                .map(|bytes| bytes.and_then(|bytes| bytes.ok_or_else(|| unexpected("EVALSHA"))))
-                .collect::<Result<_>>()?;
-            if list.is_empty() {
-                return Err(unexpected("EVALSHA"));
-            }
-            let first = list.remove(0);
+            let mut next = || values.next().ok_or_else(|| unexpected("EVALSHA"));
+            let first = server::bytes(next()?, "EVALSHA")?.ok_or_else(|| unexpected("EVALSHA"))?;
+            let list = server::array(next()?, "EVALSHA")?.into_iter().map(|value| {
+                server::bytes(value, "EVALSHA").and_then(|bytes| bytes.ok_or_else(|| unexpected("EVALSHA")))
+            });
             if word.as_deref() == Some(b"late") {
-                self.overtake(&first)?;
+                self.overtake(&first, was_unknown)?;
                 continue;
             }
-            let mut fields = Fields(&first);
-            let heard = (|| Some((fields.number(7)?, fields.hlc()?, fields.instant()?)))();
-            let (_, clock, wall) = heard.ok_or_else(|| unexpected("EVALSHA"))?;
-            self.server.heard(wall);
-            self.server.clock(clock);
+            self.hear(&first)?;
             return match word.as_deref() {
                 Some(b"moved") => Ok(Said::Moved),
                 Some(b"done") => {
@@ -269,65 +324,105 @@ impl Calls<'_> {
                 }
                 Some(b"ok") => {
                     self.step += 1;
-                    Ok(Said::Answers(list))
+                    list.collect::<Result<_>>().map(Said::Answers)
                 }
                 _ => Err(unexpected("EVALSHA")),
             };
         }
     }
 
+    /// Takes note of the server's clocks and, where it was asked, of its epoch.
+    fn hear(&mut self, info: &Bytes) -> Result<()> {
+        let mut fields = Fields(info);
+        let heard = (|| Some((fields.number(7)?, fields.hlc()?, fields.instant()?)))();
+        let (_, clock, wall) = heard.ok_or_else(|| unexpected("EVALSHA"))?;
+        self.server.heard(wall);
+        self.server.clock(clock);
+        if let Ok(epoch @ [_, ..]) = std::str::from_utf8(fields.0).map(str::as_bytes) {
+            self.calls.bound = Some(self.server.scripts.bound_to(epoch));
+        }
+        Ok(())
+    }
+
     /// Goes on behind the calls of another handle that has the same session.
-    fn overtake(&mut self, last: &Bytes) -> Result<()> {
+    fn overtake(&mut self, last: &Bytes, was_unknown: bool) -> Result<()> {
         let last: Option<u64> = std::str::from_utf8(last).ok().and_then(|text| text.parse().ok());
         let last = last.ok_or_else(|| unexpected("EVALSHA"))?;
-        if self.step > 0 || self.is_repeated {
+        if self.step > 0 || self.is_repeated || was_unknown {
             let message = "another handle went on with this session: read before repeating the write";
             return Err(Error::new(ErrorKind::Indeterminate, message));
         }
         self.number = last + 1;
+        self.calls.number = self.calls.number.max(self.number);
         Ok(())
     }
 
-    /// Calls the script by its digest, and by its text where the server has forgotten it.
-    async fn sent(&self, request: &Request, upon: Option<(u64, Hlc)>) -> Result<Vec<Value>> {
-        let scripts = &self.server.scripts;
-        let script = if request.takes_memory { &scripts.apply } else { &scripts.free };
+    /// Calls the script by its digest, and by its text where the server does not know it; what it answers, and whether
+    /// an attempt before may have been carried out.
+    async fn sent(
+        &mut self,
+        batches: &[(Token, usize)],
+        request: &Request,
+        upon: Option<(u64, Hlc)>,
+    ) -> Result<(Vec<Value>, bool)> {
         let lane = usize::from(self.shard);
-        let by_digest = self.command(script, true, request, upon)?;
-        let answer = match self.server.link.ask(lane, Sent::One(&by_digest)).await {
-            Err(Failure::NoScript(unknown)) => {
-                let by_text = self.command(script, false, request, upon)?;
-                let answer = self.server.link.ask(lane, Sent::One(&by_text)).await;
-                match (answer, unknown) {
-                    (Err(Failure::Refused(_)), Some(unknown)) => Err(Failure::Unknown(unknown)),
-                    (answer, _) => answer,
+        let mut earlier = None;
+        loop {
+            let bound = self.calls.bound.clone();
+            let (scripts, epoch) = match &bound {
+                Some(bound) => (&bound.scripts, &bound.epoch[..]),
+                None => (&self.server.scripts.unbound, &b""[..]),
+            };
+            let by_digest = self.command(scripts, true, epoch, batches, request, upon)?;
+            let mut answer = self.server.link.ask(lane, Sent::One(&by_digest), self.deadline).await;
+            if let Err(Failure::NoScript(unknown)) = answer {
+                earlier = unknown.or(earlier);
+                if bound.as_ref().is_some_and(|bound| bound.was_known(request.takes_memory)) {
+                    // Another server process, which has to tell its epoch, or its scripts were flushed.
+                    self.calls.bound = None;
+                    continue;
                 }
+                // By its text it asks for the epoch, and so learns when this is not the one.
+                let by_text = self.command(scripts, false, b"", batches, request, upon)?;
+                answer = self.server.link.ask(lane, Sent::One(&by_text), self.deadline).await;
             }
-            answer => answer,
-        };
-        match answer {
-            Ok(mut values) => server::array(values.pop().unwrap_or_default(), "EVALSHA"),
-            Err(Failure::Refused(error) | Failure::Unknown(error)) => Err(error),
-            Err(Failure::NoScript(_)) => Err(unexpected("EVAL")),
+            return match answer {
+                Ok(answered) => {
+                    if let Some(bound) = bound {
+                        bound.is_known(request.takes_memory);
+                    }
+                    let mut values = answered.values;
+                    let value = server::array(values.pop().unwrap_or_default(), "EVALSHA")?;
+                    Ok((value, answered.was_unknown || earlier.is_some()))
+                }
+                Err(Failure::Unknown(error)) => Err(error),
+                // What an attempt before left unknown, the refusal of a later one does not settle.
+                Err(Failure::Refused(error)) => Err(earlier.unwrap_or(error)),
+                Err(Failure::NoScript(_)) => Err(unexpected("EVAL")),
+            };
         }
     }
 
     fn command(
         &self,
-        script: &Script,
+        scripts: &Pair,
         by_digest: bool,
+        epoch: &[u8],
+        batches: &[(Token, usize)],
         request: &Request,
         upon: Option<(u64, Hlc)>,
     ) -> Result<Cmd> {
         use memlife_core::record::ReclaimClass;
         let (layout, shard) = (&self.server.layout, self.shard);
+        let script = scripts.of(request.takes_memory);
         let mut command = redis::cmd(if by_digest { "EVALSHA" } else { "EVAL" });
         command.arg(if by_digest { &script.digest } else { &script.text });
         command.arg(6 + ReclaimClass::ALL.len() + request.keys.len());
         let names =
             [layout.ledger(shard), layout.ordered(shard), layout.changes(shard), layout.removals(shard)];
         command.arg(&names).arg(layout.usage(shard));
-        command.arg(layout.last_reply(shard, self.token.session, self.lane));
+        let session = batches.first().map_or(0, |(token, _)| token.session);
+        command.arg(layout.last_reply(shard, session, self.lane));
         for class in ReclaimClass::ALL {
             command.arg(layout.due(shard, class));
         }
@@ -337,14 +432,22 @@ impl Calls<'_> {
         command.arg(&self.server.info.replica.0.to_le_bytes()[..]);
         command.arg(upon.map(|(seq, _)| seq.to_string()).unwrap_or_default());
         command.arg(self.server.wall_argument(self.now));
-        let token = [self.token.session.to_be_bytes(), self.token.number.to_be_bytes()].concat();
-        command.arg(&token[..]).arg(self.step).arg(self.number).arg(KEEP_REPLY_MS);
+        let mut tokens = Vec::with_capacity(18 * batches.len());
+        for (token, writes) in batches {
+            tokens.extend_from_slice(&token.session.to_be_bytes());
+            tokens.extend_from_slice(&token.number.to_be_bytes());
+            frame::put(&mut tokens, *writes as u64, 2);
+        }
+        command.arg(&tokens[..]).arg(self.step).arg(self.number).arg(KEEP_REPLY_MS);
         command.arg(layout.record_prefix(shard).len()).arg(self.server.keep_removals);
-        command.arg(KEEP_MS).arg(LATE_MS).arg(layout.channel());
+        command.arg(KEEP_MS).arg(LATE_MS);
+        // Every node of a cluster would be told, and nobody listens there.
+        command.arg(if self.server.is_cluster { String::new() } else { layout.channel() });
         let mut clock = Vec::with_capacity(8);
         put_hlc(&mut clock, upon.map(|(_, clock)| clock).unwrap_or_default());
         command.arg(&clock[..]);
         command.arg(self.server.seen().ms());
+        command.arg(epoch).arg(u8::from(self.is_repeated));
         let placements = request.placements()?;
         command.arg(placements.len());
         for placement in &placements {
@@ -360,9 +463,11 @@ impl Calls<'_> {
 /// What was read of a shard, and what the writes decided so far make of it.
 struct There {
     ledger: Ledger,
+    /// What was last changed before this may have lost what this store gave out.
+    jump: u64,
     wall: Timestamp,
     records: HashMap<Key, Option<Bytes>>,
-    changed: HashMap<Key, Option<memlife_core::record::Record>>,
+    changed: HashMap<Key, Option<Record>>,
 }
 
 impl There {
@@ -371,7 +476,9 @@ impl There {
         let current = match self.changed.get(&write.key) {
             Some(changed) => Ok(changed.clone()),
             None => match self.records.get(&write.key).and_then(Option::as_ref) {
-                Some(bytes) => frame::decode_whole(&write.key, bytes, Want::Whole).map(Some),
+                Some(bytes) => frame::decode_whole(&write.key, bytes, Want::Whole)
+                    .and_then(|record| self.renewed(record, server, write))
+                    .map(Some),
                 None => Ok(None),
             },
         };
@@ -400,6 +507,32 @@ impl There {
         self.ledger = ledger;
         self.changed.insert(write.key.clone(), record);
         (Ok(outcome), carried)
+    }
+}
+
+impl There {
+    /// The record, with a new presence of this store's where its last ones may have been lost: what is added under
+    /// their names would be taken for them elsewhere.
+    fn renewed(&self, mut record: Record, server: &Server, write: &Write) -> Result<Record> {
+        let (Some(body), Some(resolver)) = (&record.body, native(&record.head.kind)) else {
+            return Ok(record);
+        };
+        if record.head.seq >= self.jump {
+            return Ok(record);
+        }
+        let mint = Mint {
+            seq: self.ledger.seq + 1,
+            stamp: record.head.stamp,
+            replica: server.info.replica,
+            writer: None,
+            compression: write.placement.compression,
+            max_siblings: u32::MAX,
+        };
+        if let Some(body) = resolver.renew(body, &mint).map_err(|error| error.on(&record.key))? {
+            record.head.measure(Some(&body));
+            record.body = Some(body);
+        }
+        Ok(record)
     }
 }
 

@@ -224,9 +224,9 @@ async fn agree(server: &Arc<RedisServer>, start: Ledger, steps: Vec<Step>) -> Re
     let store = place.store();
     let ledger = format!("{{{}:00}}:m", place.config.prefix);
     let (seq, ms) = (start.seq.to_string(), start.clock.at.ms().to_string());
-    let run = run_id(server);
+    let epoch = epoch(server);
     let (counter, grace) = (start.clock.counter.to_string(), start.grace_ms.to_string());
-    server.command(&["HSET", &ledger, "s", &seq, "ms", &ms, "c", &counter, "g", &grace, "e", &run]);
+    server.command(&["HSET", &ledger, "s", &seq, "ms", &ms, "c", &counter, "g", &grace, "e", &epoch]);
     let info = store.info();
     let mut oracle = Oracle {
         ledger: start,
@@ -275,9 +275,9 @@ async fn agree(server: &Arc<RedisServer>, start: Ledger, steps: Vec<Step>) -> Re
     Ok(())
 }
 
-fn run_id(server: &RedisServer) -> String {
-    let info = server.command(&["INFO", "server"]);
-    let line = info.lines().find_map(|line| line.trim_end().strip_prefix("run_id:")).unwrap();
+fn epoch(server: &RedisServer) -> String {
+    let info = server.command(&["INFO", "replication"]);
+    let line = info.lines().find_map(|line| line.trim_end().strip_prefix("master_replid:")).unwrap();
     line.to_owned()
 }
 

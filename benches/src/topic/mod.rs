@@ -10,6 +10,7 @@ mod million;
 mod peers;
 mod put;
 mod python;
+mod redis;
 mod sharing;
 mod sweep;
 
@@ -34,6 +35,8 @@ pub enum Topic {
     Sweep,
     /// What a sweep visits, in a small store and in a big one
     Growth,
+    /// Redis beside its plain commands
+    Redis,
     /// The same work as the Python original, and as diskcache
     Python,
     /// A store of a million entries
@@ -48,13 +51,14 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic, in the order of the results.
-    pub const ALL: [Topic; 11] = [
+    pub const ALL: [Topic; 12] = [
         Topic::Counts,
         Topic::Lattices,
         Topic::Get,
         Topic::Put,
         Topic::Sweep,
         Topic::Growth,
+        Topic::Redis,
         Topic::Python,
         Topic::Million,
         Topic::Command,
@@ -76,6 +80,7 @@ impl Topic {
             Topic::Put => Ok(vec![put::measure(stage).await?]),
             Topic::Sweep => Ok(vec![sweep::measure(stage).await?]),
             Topic::Growth => Ok(vec![growth::measure(stage).await?]),
+            Topic::Redis => redis::measure(stage).await,
             Topic::Python => python::measure(stage, args).await,
             Topic::Million => Ok(vec![million::measure(stage).await?]),
             Topic::Command => command::measure(stage, args).await,
