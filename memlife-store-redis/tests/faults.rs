@@ -4,11 +4,12 @@
 mod support;
 
 use memlife_core::record::Kind;
-use memlife_core::store::{Batch, Change, Op, Outcome, Token, Write};
+use memlife_core::store::{Batch, Change, Changes, Feed, Op, Outcome, Token, Want, Write};
 use memlife_core::{ErrorKind, Result, Store};
 use memlife_store_redis::{RedisConfig, RedisStore};
 use memlife_testkit::draft::{add, put};
 use memlife_testkit::{Draft, RedisServer, START, Session, TcpProxy, Weather};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -208,6 +209,67 @@ async fn a_killed_server_comes_back_with_all_it_acknowledged() {
     assert_eq!(place.value("n").await.as_deref(), Some("20"));
     // What another server process numbers repeats nothing that was given out and lost.
     assert!(next >= last + (1 << 32), "{next} after {last}");
+}
+
+#[tokio::test]
+async fn what_a_server_has_lost_is_not_mixed_with_what_comes_after() {
+    let Some(mut place) = Place::new().await else { return };
+    version(submit(&place.store, &batch(1, vec![add("n", 10).build()])).await);
+    let (log, kept) = (place.server.folder().join("appendonlydir"), place.server.folder().join("kept"));
+    copy_folder(&log, &kept);
+    version(submit(&place.store, &batch(2, vec![add("n", 2).build()])).await);
+    let replicated = Session::on(place.beside()).record("n").await.unwrap();
+    let feed = |after| Feed { after, limit: 10, wait: Duration::ZERO, want: Want::Head };
+    let Changes::Page(page) = place.store.changes(&feed(None)).await.unwrap() else { panic!("a gap") };
+
+    // The last write was acknowledged, read elsewhere, and is gone.
+    place.server.kill();
+    std::fs::remove_dir_all(&log).unwrap();
+    copy_folder(&kept, &log);
+    place.server.restart();
+    version(submit(&place.store, &batch(3, vec![add("n", 1).build()])).await);
+    let changes = place.store.changes(&feed(Some(page.next))).await.unwrap();
+    assert!(matches!(changes, Changes::Gap(_)), "{changes:?}");
+    let join = Draft::new("n", Change::Join(Box::new(replicated))).kind(Kind::Counter).build();
+    submit(&place.store, &batch(4, vec![join])).await.unwrap();
+    assert_eq!(place.value("n").await.as_deref(), Some("11"), "what was added since counts");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_server_takes_what_frees_beside_what_takes() {
+    let Some(place) = Place::new().await else { return };
+    use memlife_testkit::draft::delete;
+    version(submit(&place.store, &batch(1, vec![put("a", "1").build(), add("n", 1).build()])).await);
+    place.server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let gone = Draft::new("n", Change::Op(Op::Delete)).kind(Kind::Counter).build();
+    let both = vec![delete("a").build(), put("b", "1").build(), gone];
+    let outcomes = place.store.apply(&batch(2, both)).await.unwrap();
+    assert!(matches!(outcomes[0], Ok(Outcome::Applied { .. })), "{outcomes:?}");
+    assert_eq!(outcomes[1].as_ref().unwrap_err().kind(), ErrorKind::Full);
+    assert!(matches!(outcomes[2], Ok(Outcome::Applied { .. })), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_repeated_write_stays_unknown_until_the_server_tells() {
+    let Some(mut place) = Place::new().await else { return };
+    let unsure = batch(1, vec![add("n", 10).build()]);
+    place.proxy.set(Weather::CutAnswers("EVALSHA", u32::MAX));
+    assert_eq!(submit(&place.store, &unsure).await.unwrap_err().kind(), ErrorKind::Indeterminate);
+    place.proxy.set(Weather::Fair);
+    place.server.kill();
+    let error = submit(&place.store, &unsure).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error}");
+    place.server.restart();
+    version(submit(&place.store, &unsure).await);
+    assert_eq!(place.value("n").await.as_deref(), Some("10"));
 }
 
 #[tokio::test]
