@@ -2,7 +2,7 @@ use super::write::places_alike;
 use super::{Memory, Progress};
 use crate::record::{ExpiryOrigin, Record};
 use crate::resolver::{Mint, convert};
-use crate::store::{Change, Expiry, Guard, Outcome, Placement, Reply, Scan, UsageQuery, Want, Write};
+use crate::store::{Change, Expiry, Guard, Outcome, Placement, Scan, UsageQuery, Want, Write};
 use crate::{Key, Result};
 use std::sync::Arc;
 
@@ -101,13 +101,10 @@ impl Memory {
             siblings: resolved.siblings,
             stamp: Some(record.head.stamp),
         };
+        let kept = Arc::new(Placement { expiry: Expiry::Keep, ..(*placement).clone() });
         let write = Write {
-            key: key.clone(),
-            guard: Guard::Version(record.head.version),
-            change,
-            placement: Arc::new(Placement { expiry: Expiry::Keep, ..(*placement).clone() }),
             writer: record.head.writer,
-            reply: Reply::Outcome,
+            ..Write::new(key.clone(), Guard::Version(record.head.version), change, kept)
         };
         Ok(matches!(self.apply_one(write, None).await?, Outcome::Applied { .. }))
     }

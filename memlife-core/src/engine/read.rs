@@ -4,7 +4,7 @@ use crate::key::IntoKey;
 use crate::policy::Refresh;
 use crate::record::{ExpiryOrigin, Head, Kind, ReclaimClass, Record};
 use crate::resolver::Held;
-use crate::store::{Change, Guard, Reply, Retouch, Want, Write};
+use crate::store::{Change, Guard, Retouch, Want};
 use crate::{Error, ErrorKind, Key, Result, Timestamp, Ttl, Value};
 use serde::de::DeserializeOwned;
 
@@ -125,14 +125,7 @@ impl Memory {
     }
 
     async fn refresh(&self, key: &Key, ttl: Ttl) -> Result<()> {
-        let write = Write {
-            key: key.clone(),
-            guard: Guard::Visible,
-            change: Change::Touch(Retouch::Refresh(ttl)),
-            placement: self.inner.placement(key),
-            writer: None,
-            reply: Reply::Outcome,
-        };
+        let write = self.writing(key.clone(), Guard::Visible, Change::Touch(Retouch::Refresh(ttl)));
         self.submit(write, None).await.map(drop)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Memory, SweepReport};
 use crate::record::{Body, Compression, ExpiryOrigin, Kind, ReclaimClass};
-use crate::store::{Anchor, Change, Expiry, Guard, Op, Outcome, Placement, Reply, Scan, Want, Write};
+use crate::store::{Anchor, Change, Expiry, Guard, Op, Outcome, Placement, Scan, Want, Write};
 use crate::{Key, Result, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -120,14 +120,6 @@ impl Memory {
             compression: Compression::NONE,
             max_siblings: 1,
         };
-        let write = Write {
-            key: key.clone(),
-            guard,
-            change,
-            placement: Arc::new(placement),
-            writer: None,
-            reply: Reply::Outcome,
-        };
-        self.apply_one(write, None).await
+        self.apply_one(Write::new(key.clone(), guard, change, Arc::new(placement)), None).await
     }
 }

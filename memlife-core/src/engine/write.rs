@@ -174,14 +174,7 @@ impl Memory {
             TouchMode::OnlyExtend => Retouch::Extend(expiry),
             TouchMode::OnlyShorten => Retouch::Shorten(expiry),
         };
-        let write = Write {
-            placement: self.inner.placement(&key),
-            key: key.clone(),
-            guard: Guard::Visible,
-            change: Change::Touch(retouch),
-            writer: None,
-            reply: Reply::Outcome,
-        };
+        let write = self.writing(key.clone(), Guard::Visible, Change::Touch(retouch));
         let outcome = self.submit(write, None).await.map_err(|error| error.during("touch").on(&key))?;
         Ok(match self.written(outcome, clamped)? {
             Written::Applied(receipt) => Touched::Applied(receipt),
@@ -233,14 +226,13 @@ impl Memory {
 
     /// A write that gives the entry what its present rule says.
     pub(super) fn restamping(&self, key: &Key) -> Write {
-        Write {
-            placement: self.inner.placement(key),
-            key: key.clone(),
-            guard: Guard::Visible,
-            change: Change::Restamp,
-            writer: None,
-            reply: Reply::Outcome,
-        }
+        self.writing(key.clone(), Guard::Visible, Change::Restamp)
+    }
+
+    /// A write of nobody in particular, under the key's rule.
+    pub(super) fn writing(&self, key: Key, guard: Guard, change: Change) -> Write {
+        let placement = self.inner.placement(&key);
+        Write::new(key, guard, change, placement)
     }
 
     pub(super) fn written(&self, outcome: Outcome, clamped: bool) -> Result<Written> {

@@ -46,6 +46,11 @@ pub struct Write {
 }
 
 impl Write {
+    /// A write of nobody in particular that answers with its outcome alone.
+    pub fn new(key: Key, guard: Guard, change: Change, placement: Arc<Placement>) -> Self {
+        Write { key, guard, change, placement, writer: None, reply: Reply::Outcome }
+    }
+
     /// The bytes that it brings along for the body of the entry: about as many as that grows by.
     pub fn body_bytes(&self) -> usize {
         match &self.change {
