@@ -43,6 +43,10 @@ impl Store for Counting {
         self.inner.usage(query).await
     }
 
+    fn part_of(&self, key: &Key) -> usize {
+        self.inner.part_of(key)
+    }
+
     fn info(&self) -> &StoreInfo {
         self.inner.info()
     }

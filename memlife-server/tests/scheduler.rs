@@ -107,6 +107,10 @@ impl Store for Troubled {
         self.inner.usage(query).await
     }
 
+    fn part_of(&self, key: &Key) -> usize {
+        self.inner.part_of(key)
+    }
+
     fn info(&self) -> &StoreInfo {
         self.inner.info()
     }

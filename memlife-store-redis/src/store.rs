@@ -171,6 +171,10 @@ impl Store for RedisStore {
         self.read(self.server.usage(query)).await.map_err(|error| error.during("usage"))
     }
 
+    fn part_of(&self, key: &Key) -> usize {
+        usize::from(self.server.layout.shard_of(key))
+    }
+
     fn info(&self) -> &StoreInfo {
         &self.server.info
     }

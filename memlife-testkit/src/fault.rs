@@ -51,7 +51,7 @@ pub struct Fault {
     pub kind: ErrorKind,
 }
 
-/// A store that fails chosen calls and passes on all others.
+/// A store that fails chosen calls, reads and writes, and passes on all others.
 pub struct FaultStore {
     inner: Arc<dyn Store>,
     plan: Mutex<Plan>,
@@ -61,6 +61,8 @@ pub struct FaultStore {
 struct Plan {
     calls: [u64; METHODS],
     faults: Vec<Fault>,
+    damaged: Option<Key>,
+    refuses: bool,
 }
 
 impl FaultStore {
@@ -78,6 +80,16 @@ impl FaultStore {
     pub fn fail_next(&self, method: Method, moment: Moment, kind: ErrorKind) {
         let nth = self.calls(method) + 1;
         self.plan(Fault { method, nth, times: 1, moment, kind });
+    }
+
+    /// Fails to read the body of this key alone from now on; of none, for `None`.
+    pub fn damage(&self, key: Option<Key>) {
+        self.lock().damaged = key;
+    }
+
+    /// Refuses every write from now on, as if the store saw what nobody else can see.
+    pub fn refuse_writes(&self) {
+        self.lock().refuses = true;
     }
 
     /// How often a method was called.
@@ -112,10 +124,17 @@ impl FaultStore {
 #[async_trait]
 impl Store for FaultStore {
     async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
+        let damaged = self.lock().damaged.clone().filter(|key| want == Want::Whole && keys.contains(key));
+        if let Some(key) = damaged {
+            return Err(Error::new(ErrorKind::Corrupt, "the body was planned to be damaged").on(&key));
+        }
         self.call(Method::Get, self.inner.get(keys, want)).await
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
+        if self.lock().refuses {
+            return Ok(batch.writes.iter().map(|_| Ok(Outcome::Refused { current: None })).collect());
+        }
         self.call(Method::Apply, self.inner.apply(batch)).await
     }
 
@@ -133,6 +152,10 @@ impl Store for FaultStore {
 
     async fn usage(&self, query: &UsageQuery) -> Result<UsagePage> {
         self.call(Method::Usage, self.inner.usage(query)).await
+    }
+
+    fn part_of(&self, key: &Key) -> usize {
+        self.inner.part_of(key)
     }
 
     fn info(&self) -> &StoreInfo {

@@ -58,6 +58,12 @@ pub trait Store: Verify + Send + Sync {
     /// Entries and bytes per (rule, namespace), and their totals, as `apply` keeps them; paged.
     async fn usage(&self, query: &UsageQuery) -> Result<UsagePage>;
 
+    /// The place in a [`Cursor`] of the part that tells of `key`.
+    fn part_of(&self, key: &Key) -> usize {
+        let _ = key;
+        0
+    }
+
     /// Who the store is and what it can do.
     fn info(&self) -> &StoreInfo;
 }
