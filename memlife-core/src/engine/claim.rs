@@ -2,7 +2,7 @@
 
 use super::{Entry, Memory, PutOptions, Written, placement};
 use crate::key::IntoKey;
-use crate::store::{Change, Expiry, Guard, Op, Outcome, Reply, Retouch, Write};
+use crate::store::{Change, Expiry, Guard, Op, Outcome, Retouch};
 use crate::{Error, ErrorKind, Key, Result, Timestamp, Ttl};
 
 /// A claim that its owner holds.
@@ -35,10 +35,12 @@ impl Memory {
     /// Whoever claims again what it holds is told so, too: [`Memory::renew`] is for that.
     ///
     /// # Errors
-    /// `TypeMismatch` where the rule of the key keeps something other than plain values; the store's.
+    /// `TypeMismatch` where the rule of the key keeps something other than plain values; `Contended` when the store goes
+    /// on refusing over a claim that has ended by the clock here; the store's.
     pub async fn claim(&self, key: impl IntoKey, owner: &str, ttl: Ttl) -> Result<Claimed> {
         let key = key.into_key()?;
         let during = |error: Error| error.during("claim").on(&key);
+        let mut patience = self.patience();
         loop {
             let options = PutOptions::new().ttl(ttl).writer(owner).guard(Guard::Absent);
             match self.put_with(&key, owner, options).await.map_err(during)? {
@@ -47,8 +49,13 @@ impl Memory {
                     return Ok(Claimed::Won(Lease { key, token, expires_at }));
                 }
                 Written::Refused(Some(entry)) => return Ok(Claimed::Held(entry)),
-                // It ended between the refusal and now.
-                Written::Refused(None) => {}
+                // It ended between the refusal and now, or by the clock here alone.
+                Written::Refused(None) => {
+                    self.pause(&mut patience, &key).await.map_err(|error| match error.kind() {
+                        ErrorKind::Contended => during(still_held()),
+                        _ => during(error),
+                    })?;
+                }
                 Written::Superseded => {
                     let message = "a claim was superseded: it has no timestamp of its own";
                     return Err(during(Error::new(ErrorKind::Internal, message)));
@@ -65,14 +72,8 @@ impl Memory {
         let key = key.into_key()?;
         let rule = self.inner.policy.rule_for(&key);
         let (expiry, _) = placement::clamp(Expiry::After(ttl), rule, self.inner.clock.now());
-        let write = Write {
-            placement: self.inner.placement(&key),
-            key: key.clone(),
-            guard: Guard::Version(token),
-            change: Change::Touch(Retouch::Set(expiry)),
-            writer: None,
-            reply: Reply::Outcome,
-        };
+        let change = Change::Touch(Retouch::Set(expiry));
+        let write = self.writing(key.clone(), Guard::Version(token), change);
         match self.submit(write, None).await.map_err(|error| error.during("renew").on(&key))? {
             Outcome::Applied { expires_at, .. } => Ok(Some(Lease { key, token, expires_at })),
             Outcome::Unchanged { .. } => {
@@ -93,4 +94,10 @@ impl Memory {
         let outcome = self.submit(write, None).await.map_err(|error| error.during("release").on(&key))?;
         Ok(matches!(outcome, Outcome::Applied { .. }))
     }
+}
+
+fn still_held() -> Error {
+    let message = "the claim that is there has ended by the clock here and not by the store's: set the clocks alike, \
+                   or try again later";
+    Error::new(ErrorKind::Contended, message)
 }

@@ -14,6 +14,8 @@ pub(super) struct Patience {
 
 /// The longest pause between two attempts, in microseconds.
 const LONGEST_PAUSE_US: u64 = 20_000;
+/// The most attempts, where a clock stands still.
+const MAX_ATTEMPTS: u32 = 10_000;
 
 impl Memory {
     pub(super) fn patience(&self) -> Patience {
@@ -25,7 +27,7 @@ impl Memory {
     /// # Errors
     /// `Contended` once patience is over.
     pub(super) async fn pause(&self, patience: &mut Patience, key: &Key) -> Result<()> {
-        if self.inner.clock.monotonic() >= patience.deadline {
+        if self.inner.clock.monotonic() >= patience.deadline || patience.attempt >= MAX_ATTEMPTS {
             let message = format!(
                 "others kept changing the key for {} attempts: try again later",
                 patience.attempt + 1

@@ -2,7 +2,7 @@
 
 use super::{Entry, Memory, StateLine};
 use crate::record::Record;
-use crate::store::{Cause, Change, Guard, Reply, Scan, Want, Write};
+use crate::store::{Cause, Change, Guard, Scan, Want, Write};
 use crate::{Error, ErrorKind, Key, MAX_DRIFT_MS, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -171,14 +171,8 @@ impl Memory {
 
     /// A write that merges `record`.
     pub(super) fn joining(&self, record: Record) -> Write {
-        Write {
-            placement: self.inner.placement(&record.key),
-            key: record.key.clone(),
-            guard: Guard::Any,
-            change: Change::Join(Box::new(record)),
-            writer: None,
-            reply: Reply::Outcome,
-        }
+        let key = record.key.clone();
+        self.writing(key, Guard::Any, Change::Join(Box::new(record)))
     }
 
     async fn keep_aside(&self, folder: &str, order: &str, record: &Record, why: WhySetAside) -> Result<()> {
@@ -190,14 +184,7 @@ impl Memory {
     }
 
     async fn remove_aside(&self, place: &Key) -> Result<()> {
-        let write = Write {
-            placement: self.inner.placement(place),
-            key: place.clone(),
-            guard: Guard::Any,
-            change: Change::Erase(Cause::Purged),
-            writer: None,
-            reply: Reply::Outcome,
-        };
+        let write = self.writing(place.clone(), Guard::Any, Change::Erase(Cause::Purged));
         self.apply_one(write, None).await.map(drop)
     }
 
@@ -229,8 +216,9 @@ impl Memory {
 
 /// Whether the record is at fault, and not the store.
 pub(super) fn is_of_the_record(error: &Error) -> bool {
-    use ErrorKind::{Corrupt, Invalid, TooLarge, TypeMismatch};
-    matches!(error.kind(), Corrupt | Invalid | TooLarge | TypeMismatch)
+    // Unsupported is a kind whose strategy is not registered here.
+    use ErrorKind::{Corrupt, Invalid, TooLarge, TypeMismatch, Unsupported};
+    matches!(error.kind(), Corrupt | Invalid | TooLarge | TypeMismatch | Unsupported)
 }
 
 fn aside_of(record: &Record) -> Result<SetAside> {

@@ -1,9 +1,11 @@
 //! Claims: one holder at a time.
 
 use super::{Bench, ttl};
-use crate::Subject;
+use crate::{FaultStore, Subject};
 use memlife_core::store::Guard;
-use memlife_core::{Claimed, Lease, Memory, PutOptions, Written};
+use memlife_core::{Claimed, EngineLimits, ErrorKind, Lease, Memory, PutOptions, Written};
+use std::sync::Arc;
+use std::time::Duration;
 
 async fn won(memory: &Memory, owner: &str) -> Lease {
     match memory.claim("task/1", owner, ttl("1m")).await.unwrap() {
@@ -74,4 +76,15 @@ pub async fn late_writes_of_a_former_holder_are_fenced_off(subject: &dyn Subject
     assert!(matches!(written, Written::Refused(Some(entry)) if entry.version == next.token));
     let now = PutOptions::new().guard(Guard::Version(next.token));
     assert!(bench.memory.put_with("task/1", "done", now).await.unwrap().receipt().is_some());
+}
+
+/// Over a claim that has ended by the clock here and not by the store's, nobody asks for ever.
+pub async fn a_claim_that_nobody_sees_is_not_asked_for_for_ever(subject: &dyn Subject) {
+    let store = Arc::new(FaultStore::new(subject.open().await));
+    let limits = EngineLimits { contention: Duration::from_millis(5), ..EngineLimits::default() };
+    let memory = Memory::builder(store.clone()).limits(limits).build().unwrap();
+    store.refuse_writes();
+    let error = memory.claim("task/1", "ann", ttl("1m")).await.unwrap_err();
+    assert_eq!((error.kind(), error.key().unwrap().as_str()), (ErrorKind::Contended, "task/1"));
+    assert!(error.message().contains("clock"), "{error}");
 }

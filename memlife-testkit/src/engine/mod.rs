@@ -157,6 +157,7 @@ macro_rules! engine_behaviours {
                 claims: of_many_at_once_one_gets_it,
                 claims: a_claim_lasts_as_long_as_it_is_renewed,
                 claims: late_writes_of_a_former_holder_are_fenced_off,
+                claims: a_claim_that_nobody_sees_is_not_asked_for_for_ever,
                 clock_steps: an_hour_back_keeps_the_order_of_writes,
                 clock_steps: an_hour_back_revives_nothing,
                 clock_steps: an_hour_back_for_another_process_revives_nothing,
