@@ -1,3 +1,4 @@
+use super::memory::Inner;
 use super::{Entry, Memory};
 use crate::record::Record;
 use crate::store::{Cause, Changes, Cursor, Feed, FeedItem, Want};
@@ -37,31 +38,58 @@ pub enum Events {
     Gap(Cursor),
 }
 
+impl Inner {
+    /// Where the feed of the store stands now.
+    pub(super) async fn head(&self) -> Result<Cursor> {
+        let feed = Feed { after: None, limit: 1, wait: Duration::ZERO, want: Want::Head };
+        match self.store.changes(&feed).await? {
+            Changes::Page(page) => Ok(page.next),
+            Changes::Gap(cursor) => Ok(cursor),
+        }
+    }
+}
+
 impl Memory {
     /// What happened after `cursor`, at most `limit` items; waits up to `wait` for the first.
     ///
     /// Tells the latest state of each key, not every step on the way. `None` starts from now and answers with the
-    /// cursor to go on from.
+    /// cursor to go on from. An entry that is damaged is left out, with a warning.
     ///
     /// # Errors
     /// The store's.
     pub async fn changes(&self, cursor: Option<Cursor>, limit: usize, wait: Duration) -> Result<Events> {
-        let feed = Feed { after: cursor, limit: limit.max(1), wait, want: Want::Whole };
-        match self.inner.store.changes(&feed).await.map_err(|error| error.during("changes"))? {
+        self.read_changes(cursor, limit, wait).await.map_err(|error| error.during("changes"))
+    }
+
+    async fn read_changes(&self, cursor: Option<Cursor>, limit: usize, wait: Duration) -> Result<Events> {
+        let after = match cursor {
+            Some(cursor) => cursor,
+            // Stores answer at once where now is, whether they were asked to wait or not.
+            None => match self.inner.head().await? {
+                now if wait.is_zero() => return Ok(Events::Page(Vec::new(), now)),
+                now => now,
+            },
+        };
+        let feed = Feed { after: Some(after), limit: limit.max(1), wait, want: Want::Whole };
+        match self.inner.store.changes(&feed).await? {
             Changes::Gap(cursor) => Ok(Events::Gap(cursor)),
             Changes::Page(page) => {
                 let now = self.inner.now(page.clock);
-                let events: Result<Vec<Event>> =
-                    page.items.into_iter().map(|item| self.event(item, now)).collect();
-                Ok(Events::Page(events?, page.next))
+                let events = page.items.into_iter().filter_map(|item| self.event(item, now)).collect();
+                Ok(Events::Page(events, page.next))
             }
         }
     }
 
-    fn event(&self, item: FeedItem, now: Timestamp) -> Result<Event> {
+    /// What an item tells; `None` for an entry that cannot be read, which holds up no other.
+    fn event(&self, item: FeedItem, now: Timestamp) -> Option<Event> {
         match item {
-            FeedItem::Removed(removal) => Ok(Event::Removed { key: removal.key, cause: removal.cause }),
-            FeedItem::Record(record) => self.record_event(*record, now),
+            FeedItem::Removed(removal) => Some(Event::Removed { key: removal.key, cause: removal.cause }),
+            FeedItem::Record(record) => {
+                let key = record.key.clone();
+                let event = self.record_event(*record, now);
+                event.inspect_err(|error| tracing::warn!(%error, %key, "a change cannot be told")).ok()
+            }
         }
     }
 

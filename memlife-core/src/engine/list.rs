@@ -21,6 +21,7 @@ pub struct Listing {
     next: Option<Key>,
     given: u64,
     exhausted: bool,
+    failed: bool,
 }
 
 impl Memory {
@@ -37,6 +38,7 @@ impl Memory {
             clock: Timestamp::EPOCH,
             given: 0,
             exhausted: false,
+            failed: false,
         }
     }
 
@@ -115,15 +117,20 @@ impl Listing {
                     return Ok(Some(record));
                 }
             }
-            if self.exhausted {
+            if self.exhausted || self.failed {
                 return Ok(None);
             }
             if let Err(error) = self.read_page().await {
-                // The cursor is gone with the page: going on would begin anew, for ever.
-                self.exhausted = true;
+                // Whoever passes over errors would ask for the same page for ever.
+                self.failed = true;
                 return Err(error.during("list"));
             }
         }
+    }
+
+    /// Asks once more for a page that could not be read.
+    pub(super) fn retry(&mut self) {
+        self.failed = false;
     }
 
     fn shows(&self, record: &Record) -> bool {
@@ -145,7 +152,7 @@ impl Listing {
         };
         let scan = Scan {
             within: self.prefix.clone(),
-            after: self.next.take(),
+            after: self.next.clone(),
             limit: PAGE,
             want,
             bytes: PAGE_BYTES,

@@ -1,5 +1,5 @@
 use super::Memory;
-use crate::store::{Cause, Change, Guard, Locator, Placement, Reply, Write};
+use crate::store::{Cause, Change, Guard, Locator, Placement, Write};
 use crate::{Key, Result};
 use std::sync::{Arc, Mutex};
 
@@ -45,20 +45,14 @@ impl Memory {
         if keys.is_empty() {
             return Ok(());
         }
-        let erasure = |key: Key| Memory::erasure(self.inner.placement(&key), key, Locator::default());
+        let erasure =
+            |key: Key| Memory::erasure(self.inner.placement(&key), key, Locator::default(), Cause::Expired);
         let writes = keys.into_iter().map(erasure).collect();
         self.inner.store.apply(&self.inner.batch(writes, None)).await.map(drop)
     }
 
-    /// A guarded erasure of an entry that expired.
-    pub(super) fn erasure(placement: Arc<Placement>, key: Key, locator: Locator) -> Write {
-        Write {
-            placement,
-            key,
-            guard: Guard::Due(locator),
-            change: Change::Erase(Cause::Expired),
-            writer: None,
-            reply: Reply::Outcome,
-        }
+    /// A guarded erasure of an entry that is dead.
+    pub(super) fn erasure(placement: Arc<Placement>, key: Key, locator: Locator, cause: Cause) -> Write {
+        Write::new(key, Guard::Due(locator), Change::Erase(cause), placement)
     }
 }

@@ -1,7 +1,7 @@
 use super::{Effort, Memory, Reach, SweepOptions};
 use crate::policy::CleanupStrategy;
 use crate::record::ReclaimClass;
-use crate::store::{Due, DueEntry, Outcome, UsageQuery, Write};
+use crate::store::{Cause, Due, DueEntry, Outcome, UsageQuery, Write};
 use crate::{Key, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -190,9 +190,11 @@ impl<'a> Sweep<'a> {
             Some(shared) if class != ReclaimClass::Unjudged => Arc::clone(shared),
             _ => inner.placement(key),
         };
+        // The end of what a tombstone stands for was told when it was deleted.
+        let cause = if class == ReclaimClass::Tombstone { Cause::Purged } else { Cause::Expired };
         entries
             .into_iter()
-            .map(|entry| Memory::erasure(placement(&entry.key), entry.key, entry.locator))
+            .map(|entry| Memory::erasure(placement(&entry.key), entry.key, entry.locator, cause))
             .collect()
     }
 

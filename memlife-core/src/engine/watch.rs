@@ -3,7 +3,7 @@
 use super::{Entry, Event, Events, ListContent, ListOptions, Listing, Memory};
 use crate::policy::Pattern;
 use crate::store::{Cause, Cursor};
-use crate::{Key, Result};
+use crate::{KEEP_MS, Key, Result, Timestamp};
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl WatchOptions {
         WatchOptions { since: Some(cursor), ..self }
     }
 
-    /// Tells first what is there, and again after a gap.
+    /// Tells first what is there, unless the watch goes on from a cursor; and again after a gap.
     #[must_use]
     pub fn snapshot(self) -> Self {
         WatchOptions { snapshot: true, ..self }
@@ -64,6 +64,17 @@ pub enum Watched {
     Gap,
 }
 
+/// What a look at the feed found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// As much as a page takes: there may be more.
+    Full,
+    /// All that happened.
+    Moved,
+    /// Nothing, for as long as it waited.
+    Idle,
+}
+
 /// A watch in progress. Made by [`Memory::watch`].
 pub struct Watch {
     memory: Memory,
@@ -72,8 +83,10 @@ pub struct Watch {
     cursor: Option<Cursor>,
     snapshot: Option<Listing>,
     pending: VecDeque<Watched>,
-    /// The cursor after what is pending.
+    /// The cursor after what is pending and the snapshot.
     next: Option<Cursor>,
+    /// When everything up to then was read.
+    caught_up_at: Option<Timestamp>,
 }
 
 impl Memory {
@@ -86,14 +99,17 @@ impl Memory {
             snapshot: None,
             pending: VecDeque::new(),
             next: None,
+            caught_up_at: None,
         }
     }
 }
 
 impl Watch {
-    /// From where a later watch goes on after all that was told; `None` before the first call of [`Watch::next`].
+    /// From where a later watch goes on after all that was told; `None` before the first call of [`Watch::next`], and
+    /// until the end of the first snapshot: whoever stops before begins anew.
     ///
-    /// Amid a page of changes it stands before the page, so that nothing is missed; some may be told again.
+    /// Amid a page of changes, or a snapshot after a gap, it stands before that, so that nothing is missed; some may be
+    /// told again.
     pub fn cursor(&self) -> Option<&Cursor> {
         self.cursor.as_ref()
     }
@@ -105,64 +121,111 @@ impl Watch {
     /// # Errors
     /// The store's; the watch can be asked again.
     pub async fn next(&mut self, wait: Duration) -> Result<Option<Watched>> {
-        if self.cursor.is_none() {
-            self.begin().await?;
-        }
-        if let Some(listing) = &mut self.snapshot {
-            if let Some(entry) = listing.next().await.map_err(|error| error.during("watch"))? {
-                return Ok(Some(Watched::Put(Box::new(entry))));
+        let clock = self.memory.clock().clone();
+        let deadline = clock.monotonic().saturating_add(wait);
+        loop {
+            if let Some(told) = self.pending.pop_front() {
+                self.advance();
+                return Ok(Some(told));
             }
-            self.snapshot = None;
-            return Ok(Some(Watched::SnapshotEnd));
+            if let Some(listing) = &mut self.snapshot {
+                return match listing.next().await {
+                    Ok(Some(entry)) => Ok(Some(Watched::Put(Box::new(entry)))),
+                    Ok(None) => {
+                        self.snapshot = None;
+                        self.advance();
+                        Ok(Some(Watched::SnapshotEnd))
+                    }
+                    Err(error) => {
+                        // The end is told only when everything before it was read.
+                        listing.retry();
+                        Err(error.during("watch"))
+                    }
+                };
+            }
+            let Some(cursor) = self.cursor.clone() else {
+                self.begin().await?;
+                continue;
+            };
+            let left = deadline.saturating_sub(clock.monotonic());
+            let is_over = match self.read(cursor, left).await? {
+                Look::Full => false,
+                Look::Moved => clock.monotonic() >= deadline,
+                Look::Idle => true,
+            };
+            if is_over && self.pending.is_empty() && self.snapshot.is_none() {
+                return Ok(None);
+            }
         }
-        if self.pending.is_empty() {
-            self.read(wait).await?;
-        }
-        let told = self.pending.pop_front();
-        if self.pending.is_empty()
-            && let Some(next) = self.next.take()
-        {
-            self.cursor = Some(next);
-        }
-        Ok(told)
     }
 
     /// Learns where now is, before the snapshot is read: what changes meanwhile is told after it.
     async fn begin(&mut self) -> Result<()> {
+        let at = self.memory.clock().now();
         let (Events::Page(_, now) | Events::Gap(now)) = self.memory.changes(None, 1, Duration::ZERO).await?;
-        self.cursor = Some(now);
-        self.list();
+        self.start_from(now, at);
         Ok(())
     }
 
-    fn list(&mut self) {
+    /// Goes on from `now`, once the snapshot has been told where one is wanted.
+    fn start_from(&mut self, now: Cursor, at: Timestamp) {
+        (self.next, self.caught_up_at) = (Some(now), Some(at));
         if self.options.snapshot {
             let mut options = ListOptions::new().content(ListContent::Values);
             options.pattern = self.options.pattern.clone();
             self.snapshot = Some(self.memory.list(options));
         }
+        self.advance();
     }
 
-    async fn read(&mut self, wait: Duration) -> Result<()> {
-        match self.memory.changes(self.cursor.clone(), PAGE, wait).await? {
+    /// Moves the cursor on, once all before it was told.
+    fn advance(&mut self) {
+        if self.pending.is_empty()
+            && self.snapshot.is_none()
+            && let Some(next) = self.next.take()
+        {
+            self.cursor = Some(next);
+        }
+    }
+
+    /// Reads a page of changes, of which only some may be wanted.
+    async fn read(&mut self, cursor: Cursor, wait: Duration) -> Result<Look> {
+        let begin = self.memory.clock().now();
+        match self.memory.changes(Some(cursor.clone()), PAGE, wait).await? {
             Events::Gap(now) => {
-                self.cursor = Some(now);
                 self.pending.push_back(Watched::Gap);
-                self.list();
+                self.start_from(now, begin);
+                Ok(Look::Moved)
             }
             Events::Page(events, next) => {
-                let wanted = |event: &Event| {
-                    self.options.pattern.as_ref().is_none_or(|pattern| pattern.matches(event.key()))
-                };
-                self.pending = events.into_iter().filter(wanted).map(Watched::from).collect();
-                if self.pending.is_empty() {
-                    self.cursor = Some(next);
+                let look = if events.len() >= PAGE {
+                    Look::Full
+                } else if next != cursor {
+                    Look::Moved
                 } else {
-                    self.next = Some(next);
+                    Look::Idle
+                };
+                self.pending =
+                    events.into_iter().filter(|event| self.wants(event)).map(Watched::from).collect();
+                self.next = Some(next);
+                self.advance();
+                if look != Look::Full {
+                    self.caught_up_at = Some(begin);
                 }
+                Ok(look)
             }
         }
-        Ok(())
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        if matches!(event, Event::Removed { cause: Cause::Purged, .. }) {
+            // The deletion was told, unless this watch was away for as long as tombstones are kept.
+            let now = self.memory.clock().now();
+            if self.caught_up_at.is_some_and(|at| now.since(at) <= KEEP_MS) {
+                return false;
+            }
+        }
+        self.options.pattern.as_ref().is_none_or(|pattern| pattern.matches(event.key()))
     }
 }
 

@@ -128,7 +128,7 @@ pub async fn the_stored_kind_stays_until_the_policy_is_applied(subject: &dyn Sub
 }
 
 /// Keeps the longest text: a strategy of the program's own.
-struct Longest;
+pub(super) struct Longest;
 
 impl Resolver for Longest {
     fn kind(&self) -> Kind {
