@@ -1,11 +1,12 @@
 //! From store to store.
 
+use super::strategies::Longest;
 use super::{Bench, all, import, states, ttl};
-use crate::{START, Subject};
-use memlife_core::policy::PolicyFile;
+use crate::{FaultStore, Method, Moment, START, Subject};
+use memlife_core::policy::{ParseOptions, PolicyFile};
 use memlife_core::{
-    Entry, GRACE_MS, HORIZON_MS, InMemoryStore, KEEP_MS, ListOptions, ManualClock, Memory, PutOptions,
-    ReplicateOptions, SweepOptions, WhySetAside,
+    Entry, ErrorKind, GRACE_MS, HORIZON_MS, InMemoryStore, KEEP_MS, Key, ListOptions, ManualClock, Memory,
+    PutOptions, ReplicateOptions, Store, SweepOptions, WhySetAside,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,30 @@ fn with_rules(clock: Arc<ManualClock>) -> Memory {
         .policy(Arc::new(rules))
         .build()
         .unwrap()
+}
+
+/// A memory over `store` under the built-in rules, where nothing stays at home.
+fn open_to_all(bench: &Bench<'_>, store: Arc<dyn Store>) -> Memory {
+    Memory::builder(store).clock(bench.clock.clone()).build().unwrap()
+}
+
+/// The same where a strategy of the program's own decides over titles.
+fn with_titles(bench: &Bench<'_>, store: Arc<dyn Store>) -> Memory {
+    let options = ParseOptions { custom_strategies: vec!["longest".into()] };
+    let rules = "namespaces: [{namespace: 'titles/*', conflict_strategy: longest}]";
+    let policy = PolicyFile::parse_with(rules, "test", &options).unwrap();
+    let builder = Memory::builder(store).clock(bench.clock.clone()).policy(Arc::new(policy.rules));
+    builder.resolver(Arc::new(Longest)).build().unwrap()
+}
+
+/// Longer than stores may be apart, and than what was deleted is kept; what is dead goes.
+async fn be_away(bench: &Bench<'_>, swept: &Memory) {
+    bench.clock.advance(Duration::from_millis(KEEP_MS + GRACE_MS + 1));
+    sweep(swept).await;
+}
+
+async fn keys(memory: &Memory) -> Vec<String> {
+    seen(memory).await.into_iter().map(|(key, _)| key).collect()
 }
 
 fn everything() -> ReplicateOptions {
@@ -190,35 +215,141 @@ pub async fn the_dead_wait_for_replicas(subject: &dyn Subject) {
     }
 }
 
-/// Who was away for longer than tombstones are kept brings nothing back, and what it wrote meanwhile arrives.
+/// Who was away for longer than tombstones are kept brings nothing back but what was written there meanwhile.
 pub async fn a_replica_away_for_long_brings_nothing_back(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     let there = elsewhere(&bench);
     for key in ["a/deleted", "a/deleted-and-changed", "a/stays"] {
         bench.memory.put(key, &1).await.unwrap();
     }
-    bench.pass("1s");
     bench.memory.sync_with(&there, &everything()).await.unwrap();
     bench.pass("1h");
     bench.memory.delete("a/deleted").await.unwrap();
     bench.memory.delete("a/deleted-and-changed").await.unwrap();
-    bench.clock.advance(Duration::from_millis(KEEP_MS + GRACE_MS + 1));
-    assert_eq!(sweep(&bench.memory).await, 2, "the tombstones are gone");
-    there.put("a/deleted-and-changed", &"by who was away").await.unwrap();
+    be_away(&bench, &bench.memory).await;
+    there.put("a/deleted-and-changed", &4).await.unwrap();
     there.put("a/new", &2).await.unwrap();
     bench.memory.put("a/stays", &3).await.unwrap();
     let report = bench.memory.sync_with(&there, &everything()).await.unwrap();
-    assert_eq!((report.received.gone, report.sent.gone), (2, 0));
+    assert_eq!((report.received.gone, report.sent.gone), (1, 0));
     for memory in [&bench.memory, &there] {
-        let keys: Vec<String> = seen(memory).await.into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["a/new", "a/stays"]);
+        assert_eq!(keys(memory).await, ["a/deleted-and-changed", "a/new", "a/stays"]);
         assert_eq!(memory.get::<i64>("a/stays").await.unwrap(), Some(3));
+        assert_eq!(memory.get::<i64>("a/deleted-and-changed").await.unwrap(), Some(4));
     }
     let aside = there.set_aside().await.unwrap();
     let why: Vec<_> = aside.iter().map(|aside| (aside.key.as_str(), aside.why)).collect();
-    assert_eq!(why.len(), 2);
-    assert!(why.contains(&("a/deleted-and-changed", WhySetAside::RemovedElsewhere)), "{why:?}");
+    assert_eq!(why, [("a/deleted", WhySetAside::RemovedElsewhere)]);
     assert_eq!(bench.memory.sync_with(&there, &everything()).await.unwrap().received.gone, 0);
+}
+
+/// What came from a third store meanwhile is not taken for removed, however old it is.
+pub async fn what_a_third_store_brought_meanwhile_arrives(subject: &dyn Subject) {
+    let bench = Bench::open(subject).await;
+    let (hub, laptop, desktop) = (&bench.memory, elsewhere(&bench), elsewhere(&bench));
+    desktop.put("a/desktop", &1).await.unwrap();
+    laptop.put("a/laptop", &1).await.unwrap();
+    bench.pass("1h");
+    laptop.sync_with(hub, &everything()).await.unwrap();
+    bench.pass("1h");
+    desktop.sync_with(hub, &everything()).await.unwrap();
+    be_away(&bench, hub).await;
+    let report = laptop.sync_with(hub, &everything()).await.unwrap();
+    assert_eq!((report.received.gone, report.sent.gone), (0, 0));
+    for memory in [hub, &laptop] {
+        assert_eq!(keys(memory).await, ["a/desktop", "a/laptop"]);
+        assert_eq!(memory.set_aside().await.unwrap().len(), 0);
+    }
+}
+
+/// What a rule kept back is sent once the rule has changed, and never taken for removed.
+pub async fn what_a_rule_kept_back_is_sent_when_the_rule_goes(subject: &dyn Subject) {
+    for was_away in [false, true] {
+        let bench = Bench::open(subject).await;
+        let there = open_to_all(&bench, Arc::new(InMemoryStore::new().unwrap()));
+        let kept = bench.under(RULES).await;
+        kept.put("private/a", &1).await.unwrap();
+        kept.put("a/k", &1).await.unwrap();
+        kept.replicate_to(&there, &everything()).await.unwrap();
+        assert_eq!(keys(&there).await, ["a/k"]);
+        if was_away {
+            be_away(&bench, &there).await;
+        }
+        let report = bench.memory.replicate_to(&there, &everything()).await.unwrap();
+        assert_eq!((report.joined, report.gone), (1, 0));
+        assert_eq!(keys(&bench.memory).await, ["a/k", "private/a"]);
+        assert_eq!(keys(&there).await, ["a/k", "private/a"]);
+        assert_eq!(bench.memory.replicate_to(&there, &everything()).await.unwrap().sent, 0);
+        bench.memory.delete_all().await.unwrap();
+    }
+}
+
+/// What was removed while a store was away is deleted by it, so that others which have it from there hear of it.
+pub async fn a_removal_elsewhere_reaches_third_stores(subject: &dyn Subject) {
+    let bench = Bench::open(subject).await;
+    let (laptop, hub, tablet) = (&bench.memory, elsewhere(&bench), elsewhere(&bench));
+    laptop.put("a/k", &1).await.unwrap();
+    laptop.sync_with(&hub, &everything()).await.unwrap();
+    hub.delete("a/k").await.unwrap();
+    be_away(&bench, &hub).await;
+    laptop.sync_with(&tablet, &everything()).await.unwrap();
+    assert_eq!(keys(&tablet).await, ["a/k"]);
+    let report = laptop.sync_with(&hub, &everything()).await.unwrap();
+    assert_eq!((report.received.gone, report.sent.gone), (0, 1));
+    laptop.sync_with(&tablet, &everything()).await.unwrap();
+    for memory in [laptop, &hub, &tablet] {
+        assert_eq!(seen(memory).await, []);
+    }
+    assert_eq!(laptop.set_aside().await.unwrap().len(), 1);
+}
+
+/// What nobody sees any more is neither set aside nor told as gone.
+pub async fn what_is_dead_is_never_gone(subject: &dyn Subject) {
+    let bench = Bench::open(subject).await;
+    let there = elsewhere(&bench);
+    bench.memory.put_with("a/brief", &1, PutOptions::new().ttl(ttl("1h"))).await.unwrap();
+    bench.memory.put("a/deleted", &1).await.unwrap();
+    bench.pass("1s");
+    bench.memory.sync_with(&there, &everything()).await.unwrap();
+    bench.memory.delete("a/deleted").await.unwrap();
+    be_away(&bench, &there).await;
+    let report = bench.memory.sync_with(&there, &everything()).await.unwrap();
+    assert_eq!((report.received.gone, report.sent.gone), (0, 0));
+    for memory in [&bench.memory, &there] {
+        assert_eq!(seen(memory).await, []);
+        assert_eq!(memory.set_aside().await.unwrap().len(), 0);
+    }
+}
+
+/// Whoever is stopped while everything is sent anew still knows when the two have met.
+pub async fn a_run_that_stops_in_the_middle_forgets_no_meeting(subject: &dyn Subject) {
+    let bench = Bench::open(subject).await;
+    let store = Arc::new(FaultStore::new(subject.open().await));
+    let hub = open_to_all(&bench, store.clone());
+    let laptop = Arc::new(InMemoryStore::new().unwrap());
+    let (plain, ruled) = (open_to_all(&bench, laptop.clone()), {
+        let rules = PolicyFile::parse(RULES, "test").unwrap().rules;
+        Memory::builder(laptop).clock(bench.clock.clone()).policy(Arc::new(rules)).build().unwrap()
+    });
+    plain.put("a/k", &1).await.unwrap();
+    plain.replicate_to(&hub, &everything()).await.unwrap();
+    // Other rules make it start over. The last write says that it came to the end.
+    let before = store.calls(Method::Apply);
+    ruled.replicate_to(&hub, &everything()).await.unwrap();
+    let writes = store.calls(Method::Apply) - before;
+    let fault = crate::Fault {
+        method: Method::Apply,
+        nth: store.calls(Method::Apply) + writes,
+        times: 1,
+        moment: Moment::Before,
+        kind: ErrorKind::Unavailable,
+    };
+    store.plan(fault);
+    plain.replicate_to(&hub, &everything()).await.unwrap_err();
+    hub.delete("a/k").await.unwrap();
+    be_away(&bench, &hub).await;
+    assert_eq!(plain.replicate_to(&hub, &everything()).await.unwrap().gone, 1);
+    assert_eq!(seen(&plain).await, []);
 }
 
 /// Who was away for less than that is told what was deleted, as ever.
@@ -263,4 +394,48 @@ pub async fn a_refused_record_is_told_and_holds_up_nothing(subject: &dyn Subject
     assert_eq!((report.sent, report.joined, report.refused), (2, 1, 1));
     assert!(report.refusals[0].contains("a/far"), "{:?}", report.refusals);
     assert_eq!(bench.memory.get::<i64>("a/near").await.unwrap(), Some(2));
+}
+
+/// A record whose body is damaged holds up no other, is told each time, and is sent once it can be read.
+pub async fn a_damaged_record_holds_up_nothing(subject: &dyn Subject) {
+    let bench = Bench::open(subject).await;
+    let store = Arc::new(FaultStore::new(subject.open().await));
+    let (here, there) = (open_to_all(&bench, store.clone()), elsewhere(&bench));
+    here.replicate_to(&there, &everything()).await.unwrap();
+    for key in ["a/1", "a/2", "a/3"] {
+        here.put(key, &1).await.unwrap();
+    }
+    store.damage(Some(Key::new("a/2").unwrap()));
+    for joined in [2, 0] {
+        let report = here.replicate_to(&there, &everything()).await.unwrap();
+        assert_eq!((report.joined, report.refused), (joined, 1));
+        assert!(report.refusals[0].contains("a/2"), "{:?}", report.refusals);
+    }
+    store.damage(None);
+    let report = here.replicate_to(&there, &everything()).await.unwrap();
+    assert_eq!((report.joined, report.refused), (1, 0));
+    assert_eq!(keys(&there).await, ["a/1", "a/2", "a/3"]);
+    assert_eq!(here.replicate_to(&there, &everything()).await.unwrap().sent, 0);
+}
+
+/// What was refused is tried again by each run, and never taken for removed.
+pub async fn what_was_refused_is_tried_again(subject: &dyn Subject) {
+    let bench = Bench::open(subject).await;
+    let store = Arc::new(InMemoryStore::new().unwrap());
+    let (titled, there) = (with_titles(&bench, subject.open().await), with_titles(&bench, store.clone()));
+    titled.put("titles/t", "short").await.unwrap();
+    there.put("titles/t", "much longer").await.unwrap();
+    let unaware = open_to_all(&bench, store);
+    bench.memory.put("a/k", &1).await.unwrap();
+    for joined in [1, 0] {
+        let report = bench.memory.replicate_to(&unaware, &everything()).await.unwrap();
+        assert_eq!((report.joined, report.refused), (joined, 1));
+        assert!(report.refusals[0].contains("longest"), "{:?}", report.refusals);
+    }
+    there.delete("titles/t").await.unwrap();
+    be_away(&bench, &there).await;
+    let report = titled.replicate_to(&there, &everything()).await.unwrap();
+    assert_eq!((report.joined, report.refused, report.gone), (1, 0, 0));
+    assert_eq!(there.get::<String>("titles/t").await.unwrap().as_deref(), Some("short"));
+    assert_eq!(titled.replicate_to(&there, &everything()).await.unwrap().sent, 0);
 }

@@ -4,6 +4,7 @@
 //! another is kept in the reading one: a restored copy of it reads anew what it has forgotten.
 
 mod peer;
+mod refused;
 mod run;
 
 use super::{Memory, Progress};
@@ -11,6 +12,7 @@ use crate::decide::{GRACE_MS, MAX_DRIFT_MS};
 use crate::policy::Pattern;
 use crate::{Error, ErrorKind, Result};
 use run::{Mode, Run};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Stores that have not met for longer than this may each have forgotten what the other still holds: what was deleted
@@ -52,7 +54,7 @@ impl fmt::Debug for ReplicateOptions {
 }
 
 /// What went one way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicationReport {
     /// Records sent, deletions among them.
     pub sent: u64,
@@ -62,16 +64,31 @@ pub struct ReplicationReport {
     pub unchanged: u64,
     /// Of these, what waits because its stamp lies too far in the future.
     pub quarantined: u64,
-    /// Of these, what the other side refused.
+    /// What the other side removed while the two had not met for long: set aside and removed here, too.
+    pub gone: u64,
+    /// What could not be read here, or was refused by the other side. The next run tries it again.
     pub refused: u64,
     /// The first refusals, each with the key and the reason.
     pub refusals: Vec<String>,
-    /// What the other side removed while the two had not met for long: set aside and removed here, too.
-    pub gone: u64,
+}
+
+impl ReplicationReport {
+    /// Adds what came along when one's own entries came back.
+    fn add_echo(&mut self, echo: ReplicationReport) {
+        self.sent += echo.joined + echo.quarantined;
+        self.joined += echo.joined;
+        self.quarantined += echo.quarantined;
+        self.gone += echo.gone;
+        // Each run tells all refusals again.
+        let new: Vec<String> =
+            echo.refusals.into_iter().filter(|refusal| !self.refusals.contains(refusal)).collect();
+        self.refused += new.len() as u64;
+        self.refusals.extend(new);
+    }
 }
 
 /// What went both ways.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncReport {
     /// From the other side.
     pub received: ReplicationReport,
@@ -104,11 +121,17 @@ impl Memory {
 
     /// [`Memory::replicate_to`] both ways, so that both sides hold the same afterwards.
     ///
+    /// What is sent comes back once, which is not told: only what this side has read from the other is known to have
+    /// been there, should it be missing one day.
+    ///
     /// # Errors
     /// As [`Memory::copy_to`].
     pub async fn sync_with(&self, other: &Memory, options: &ReplicateOptions) -> Result<SyncReport> {
-        let received = other.replicate_to(self, options).await?;
+        let mut received = other.replicate_to(self, options).await?;
         let sent = self.replicate_to(other, options).await?;
+        if sent.joined > 0 || received.gone > 0 {
+            received.add_echo(other.replicate_to(self, options).await?);
+        }
         Ok(SyncReport { received, sent })
     }
 }

@@ -1,13 +1,14 @@
 use super::peer::{self, Peer};
+use super::refused::Refused;
 use super::{HORIZON_MS, ReplicateOptions, ReplicationReport};
 use crate::decide::latest_time;
 use crate::engine::set_aside::is_of_the_record;
 use crate::engine::{Memory, WhySetAside};
 use crate::record::Record;
 use crate::store::{
-    Cause, Change, Changes, Cursor, Feed, FeedItem, Guard, Outcome, Reply, Scan, UsageQuery, Want, Write,
+    Change, Changes, Cursor, Feed, FeedItem, Guard, Op, Outcome, Scan, UsageQuery, Want, Write,
 };
-use crate::{Error, Key, Result, Timestamp};
+use crate::{Error, ErrorKind, Key, Result, Timestamp};
 use std::time::Duration;
 
 /// Records of one page, and the bytes of bodies that are held at once.
@@ -32,15 +33,33 @@ pub(super) struct Run<'a> {
     to: &'a Memory,
     options: &'a ReplicateOptions,
     mode: Mode,
-    /// When the two last met, where that is long ago.
-    met_at: Option<Timestamp>,
+    /// What the other side has had, where the two have not met for long.
+    seen: Option<Seen>,
+    kept_back: u64,
+    refused: Refused,
     report: ReplicationReport,
     total: Option<u64>,
 }
 
+/// How far the other side had read when the two last met, and what of it it could not take.
+struct Seen {
+    cursor: Cursor,
+    refused: Refused,
+}
+
 impl<'a> Run<'a> {
     pub(super) fn new(from: &'a Memory, to: &'a Memory, options: &'a ReplicateOptions, mode: Mode) -> Self {
-        Run { from, to, options, mode, met_at: None, report: ReplicationReport::default(), total: None }
+        Run {
+            from,
+            to,
+            options,
+            mode,
+            seen: None,
+            kept_back: peer::kept_back(from, to),
+            refused: Refused::default(),
+            report: ReplicationReport::default(),
+            total: None,
+        }
     }
 
     pub(super) async fn go(mut self) -> Result<ReplicationReport> {
@@ -60,19 +79,21 @@ impl<'a> Run<'a> {
             self.from.grant_grace().await?;
             self.to.grant_grace().await?;
         }
-        let complete_at = known.as_ref().and_then(|peer| peer.complete_at);
-        self.met_at = complete_at.filter(|at| begin.since(*at) > HORIZON_MS);
-        let head = self.head().await?;
-        let read = known.as_ref().and_then(Peer::cursor).filter(|_| self.met_at.is_none());
-        let mut cursor = match read {
-            Some(cursor) => cursor,
-            None => self.start_over(&place, head.clone()).await?,
+        let known = known.unwrap_or_default();
+        let head = self.from.inner.head().await?;
+        let complete_at = known.complete_at.unwrap_or(begin);
+        let mut cursor = match self.resumes_at(&known, &head, begin).await? {
+            Some(cursor) => {
+                self.retry(&known.refused).await?;
+                cursor
+            }
+            None => self.start_over(&place, head.clone(), complete_at).await?,
         };
         while !reaches(&cursor, &head) {
             let feed =
                 Feed { after: Some(cursor.clone()), limit: PAGE, wait: Duration::ZERO, want: Want::Head };
             match self.from.inner.store.changes(&feed).await? {
-                Changes::Gap(now) => cursor = self.start_over(&place, now).await?,
+                Changes::Gap(now) => cursor = self.start_over(&place, now, complete_at).await?,
                 Changes::Page(page) if page.next == cursor => break,
                 Changes::Page(page) => {
                     let heads = page.items.into_iter().filter_map(|item| match item {
@@ -82,31 +103,57 @@ impl<'a> Run<'a> {
                     });
                     self.send_by_head(heads.collect()).await?;
                     cursor = page.next;
-                    self.to.set_peer(&place, &Peer::new(&cursor, complete_at)).await?;
+                    self.to.set_peer(&place, &self.peer(&cursor, complete_at)).await?;
                 }
             }
         }
-        let has_moved = known.as_ref().and_then(Peer::cursor).as_ref() != Some(&cursor);
-        if has_moved || complete_at.is_none_or(|at| begin.since(at) > TELL_MS) {
-            self.to.set_peer(&place, &Peer::new(&cursor, Some(begin))).await?;
+        let peer = self.peer(&cursor, begin);
+        if peer.is_news_to(&known) || begin.since(complete_at) > TELL_MS {
+            self.to.set_peer(&place, &peer).await?;
+        }
+        if self.refused.is_cut() {
+            let message = "more was refused than is noted: the next run sends everything again";
+            self.report.refusals.push(message.into());
         }
         Ok(())
     }
 
+    /// Where the last run ended; `None` where everything has to be gone through.
+    async fn resumes_at(&mut self, known: &Peer, head: &Cursor, begin: Timestamp) -> Result<Option<Cursor>> {
+        // What other rules kept back was read, and did not arrive.
+        let read = known.cursor().filter(|_| known.kept_back == Some(self.kept_back));
+        if known.complete_at.is_none_or(|at| begin.since(at) <= HORIZON_MS) {
+            return Ok(read);
+        }
+        // What waited there for its time is not missing.
+        self.to.release_quarantined().await?;
+        self.seen = read
+            .filter(|cursor| is_of_one_store(cursor, head))
+            .map(|cursor| Seen { cursor, refused: known.refused.clone() });
+        Ok(None)
+    }
+
     /// Sends everything, and goes on from `cursor`, which was taken before.
-    async fn start_over(&mut self, place: &Key, cursor: Cursor) -> Result<Cursor> {
+    async fn start_over(&mut self, place: &Key, cursor: Cursor, complete_at: Timestamp) -> Result<Cursor> {
+        self.refused = Refused::default();
         self.everything().await?;
         // Who is stopped from here on need not send it all again; the two have met only at the end.
-        self.to.set_peer(place, &Peer::new(&cursor, self.met_at)).await?;
+        self.to.set_peer(place, &self.peer(&cursor, complete_at)).await?;
         Ok(cursor)
     }
 
-    async fn head(&self) -> Result<Cursor> {
-        let feed = Feed { after: None, limit: 1, wait: Duration::ZERO, want: Want::Head };
-        match self.from.inner.store.changes(&feed).await? {
-            Changes::Page(page) => Ok(page.next),
-            Changes::Gap(cursor) => Ok(cursor),
+    fn peer(&self, cursor: &Cursor, complete_at: Timestamp) -> Peer {
+        Peer::new(cursor, complete_at, self.kept_back, self.refused.clone())
+    }
+
+    /// Tries once more what was refused before.
+    async fn retry(&mut self, refused: &Refused) -> Result<()> {
+        let keys: Vec<Key> = refused.keys().cloned().collect();
+        for keys in keys.chunks(PAGE) {
+            let heads = self.fetch(keys, Want::Head).await?;
+            self.send_by_head(heads).await?;
         }
+        Ok(())
     }
 
     async fn everything(&mut self) -> Result<()> {
@@ -147,61 +194,113 @@ impl<'a> Run<'a> {
         }
         drop(heads);
         for keys in parts {
-            let fetched = self.from.inner.store.get(&keys, Want::Whole).await?;
-            self.send(fetched.slots.into_iter().flatten().collect()).await?;
+            let records = self.fetch(&keys, Want::Whole).await?;
+            self.send(records).await?;
         }
         Ok(())
     }
 
+    /// What is at these keys, as far as it can be read.
+    async fn fetch(&mut self, keys: &[Key], want: Want) -> Result<Vec<Record>> {
+        let mut records = Vec::with_capacity(keys.len());
+        for (key, slot) in keys.iter().zip(get_each(self.from, keys, want).await?) {
+            match slot {
+                Ok(record) => records.extend(record),
+                Err(error) => self.refuse(&error.on(key)),
+            }
+        }
+        Ok(records)
+    }
+
     async fn send(&mut self, mut records: Vec<Record>) -> Result<()> {
         records.retain(|record| self.goes(&record.key));
-        if let Some(met_at) = self.met_at {
-            records = self.without_the_gone(records, met_at).await?;
+        if self.seen.is_some() {
+            records = self.without_the_gone(records).await?;
         }
         let mut writes = Vec::with_capacity(records.len());
         for record in records {
             self.report.sent += 1;
-            match self.to.merged_from(latest_time(&record.head).at) {
-                Ok(None) => writes.push(self.to.joining(record)),
-                Ok(Some(due)) => {
-                    self.to.quarantine(&record, due).await?;
-                    self.report.quarantined += 1;
+            let waits = match self.to.merged_from(latest_time(&record.head).at) {
+                Ok(None) => {
+                    writes.push(self.to.joining(record));
+                    continue;
                 }
-                Err(error) => self.refuse(&error.on(&record.key)),
+                Ok(Some(due)) => self.to.quarantine(&record, due).await,
+                Err(error) => Err(error),
+            };
+            match waits {
+                Ok(()) => self.report.quarantined += 1,
+                Err(error) if is_of_the_record(&error) => self.refuse(&error.on(&record.key)),
+                Err(error) => return Err(error),
             }
         }
-        let most = self.to.inner.store.info().limits.batch_writes.max(1);
-        while !writes.is_empty() {
-            let batch = writes.drain(..most.min(writes.len())).collect();
-            for outcome in self.to.submit_all(batch).await? {
-                match outcome {
-                    Ok(Outcome::Applied { .. }) => self.report.joined += 1,
-                    Ok(_) => self.report.unchanged += 1,
-                    Err(error) if is_of_the_record(&error) => self.refuse(&error),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
+        self.join(writes).await?;
         if let Some(progress) = &self.options.progress {
             progress(self.report.sent, self.total.map(|total| total.max(self.report.sent)));
         }
         Ok(())
     }
 
-    /// Leaves out, and removes here, what was there when the two last met and is not there any more.
-    async fn without_the_gone(&mut self, records: Vec<Record>, met_at: Timestamp) -> Result<Vec<Record>> {
-        let keys: Vec<Key> = records.iter().map(|record| record.key.clone()).collect();
-        let fetched = self.to.inner.store.get(&keys, Want::Head).await?;
-        let mut left = Vec::with_capacity(records.len());
-        for (record, there) in records.into_iter().zip(fetched.slots) {
-            if there.is_some() || record.head.created_at >= met_at {
-                left.push(record);
-                continue;
+    async fn join(&mut self, mut writes: Vec<Write>) -> Result<()> {
+        let most = self.to.inner.store.info().limits.batch_writes.max(1);
+        while !writes.is_empty() {
+            let batch: Vec<Write> = writes.drain(..most.min(writes.len())).collect();
+            let keys: Vec<Key> = batch.iter().map(|write| write.key.clone()).collect();
+            for (key, outcome) in keys.iter().zip(self.to.submit_all(batch).await?) {
+                match outcome {
+                    Ok(Outcome::Applied { .. }) => self.report.joined += 1,
+                    Ok(_) => self.report.unchanged += 1,
+                    Err(error) if is_of_the_record(&error) => self.refuse(&error.on(key)),
+                    Err(error) => return Err(error),
+                }
             }
-            self.from.keep_gone(&record).await?;
-            self.report.gone += 1;
+        }
+        Ok(())
+    }
+
+    /// Leaves out, and removes here, what the other side has had and has not any more.
+    async fn without_the_gone(&mut self, records: Vec<Record>) -> Result<Vec<Record>> {
+        let (known, mut left): (Vec<Record>, Vec<Record>) =
+            records.into_iter().partition(|record| self.was_there(record));
+        let keys: Vec<Key> = known.iter().map(|record| record.key.clone()).collect();
+        for (record, there) in known.into_iter().zip(get_each(self.to, &keys, Want::Head).await?) {
+            match there {
+                Ok(None) => self.keep_gone(record).await?,
+                // Whatever is damaged there is there.
+                Ok(Some(_)) | Err(_) => left.push(record),
+            }
         }
         Ok(left)
+    }
+
+    /// Whether the other side has had just what is visible here.
+    fn was_there(&self, record: &Record) -> bool {
+        let Some(seen) = &self.seen else { return false };
+        let (key, head) = (&record.key, &record.head);
+        let part = seen.cursor.parts.get(self.from.inner.store.part_of(key));
+        part.is_some_and(|part| head.version <= part.seq)
+            && self.from.is_visible(key, head, self.from.inner.now(Timestamp::EPOCH))
+            && !seen.refused.contains(key)
+            // What lies in the future may wait there.
+            && matches!(self.to.merged_from(latest_time(head).at), Ok(None))
+    }
+
+    /// Sets aside what the other side removed in the meantime, and deletes it, so that others hear of it, too.
+    async fn keep_gone(&mut self, record: Record) -> Result<()> {
+        match self.from.keep_aside_as_lost(&record, WhySetAside::RemovedElsewhere).await {
+            Ok(()) => {}
+            Err(error) if is_of_the_record(&error) => {
+                self.refuse(&error.on(&record.key));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        let (key, guard) = (record.key, Guard::Version(record.head.version));
+        let deletion = self.from.writing(key, guard, Change::Op(Op::Delete));
+        // What was written meanwhile is sent by the next run.
+        let outcome = self.from.submit(deletion, None).await?;
+        self.report.gone += u64::from(matches!(outcome, Outcome::Applied { .. }));
+        Ok(())
     }
 
     fn goes(&self, key: &Key) -> bool {
@@ -214,36 +313,42 @@ impl<'a> Run<'a> {
 
     fn refuse(&mut self, error: &Error) {
         self.report.refused += 1;
+        if let Some(key) = error.key() {
+            self.refused.insert(key);
+        }
         if self.report.refusals.len() < MAX_REFUSALS {
             self.report.refusals.push(error.to_string());
         }
     }
 }
 
-/// Whether everything up to `head` was read.
-fn reaches(cursor: &Cursor, head: &Cursor) -> bool {
-    cursor.parts.len() == head.parts.len()
-        && cursor
-            .parts
-            .iter()
-            .zip(&head.parts)
-            .all(|(read, head)| read.incarnation == head.incarnation && read.seq >= head.seq)
+/// One slot per key. Damage to one entry holds up no other.
+async fn get_each(memory: &Memory, keys: &[Key], want: Want) -> Result<Vec<Result<Option<Record>>>> {
+    let store = &memory.inner.store;
+    match store.get(keys, want).await {
+        Ok(fetched) => return Ok(fetched.slots.into_iter().map(Ok).collect()),
+        Err(error) if error.kind() == ErrorKind::Corrupt => {}
+        Err(error) => return Err(error),
+    }
+    let mut slots = Vec::with_capacity(keys.len());
+    for key in keys {
+        slots.push(match store.get(std::slice::from_ref(key), want).await {
+            Ok(fetched) => Ok(fetched.slots.into_iter().next().flatten()),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Err(error),
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(slots)
 }
 
-impl Memory {
-    /// Sets aside what another store removed in the meantime, and removes it.
-    async fn keep_gone(&self, record: &Record) -> Result<()> {
-        if record.head.alive {
-            self.keep_aside_as_lost(record, WhySetAside::RemovedElsewhere).await?;
-        }
-        let write = Write {
-            placement: self.inner.placement(&record.key),
-            key: record.key.clone(),
-            guard: if record.head.alive { Guard::Version(record.head.version) } else { Guard::Any },
-            change: Change::Erase(Cause::Purged),
-            writer: None,
-            reply: Reply::Outcome,
-        };
-        self.apply_one(write, None).await.map(drop)
-    }
+/// Whether both were told by one store that has the same past.
+fn is_of_one_store(cursor: &Cursor, head: &Cursor) -> bool {
+    cursor.parts.len() == head.parts.len()
+        && cursor.parts.iter().zip(&head.parts).all(|(read, head)| read.incarnation == head.incarnation)
+}
+
+/// Whether everything up to `head` was read.
+fn reaches(cursor: &Cursor, head: &Cursor) -> bool {
+    is_of_one_store(cursor, head)
+        && cursor.parts.iter().zip(&head.parts).all(|(read, head)| read.seq >= head.seq)
 }
