@@ -85,6 +85,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn where_too_much_was_refused_everything_is_read_anew() {
+        let key = |n: usize| Key::new(&format!("a/{n}")).unwrap();
+        let mut refused = Refused::default();
+        (0..1_000).for_each(|n| refused.insert(&key(n)));
+        let peer =
+            |refused: &Refused| Peer::new(&Cursor::default(), Timestamp::from_ms(7), 0, refused.clone());
+        assert_eq!(peer(&refused).cursor(), Some(Cursor::default()));
+        refused.insert(&key(1_000));
+        assert_eq!(peer(&refused).cursor(), None);
+    }
+
+    #[test]
     fn what_an_earlier_version_kept_is_read() {
         let peer: Peer = serde_json::from_str(r#"{"cursor":"a-1.b-2","complete_at":7}"#).unwrap();
         assert_eq!(peer.cursor().unwrap().parts.len(), 2);
