@@ -113,9 +113,48 @@ fn what_is_acknowledged_before_a_kill_is_kept() {
         ];
         let proof: Value = serde_json::from_str(&place.done(&args)).unwrap();
         assert_eq!((&proof["acknowledged"], &proof["kept"]), (&json!(6_000), &json!(6_000)));
+        assert_eq!(proof["lost"], 0);
         assert!(proof["kills"].as_u64().unwrap() > 0, "{proof}");
         assert_eq!(place.run(&["--store", store, "list"]).code, 1, "nothing is left");
     }
+}
+
+/// The first process that `parent` started, once there is one.
+#[cfg(target_os = "linux")]
+fn child_of(parent: u32) -> String {
+    for _ in 0..3_000 {
+        for task in std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            if let Some(child) = children.split_whitespace().next() {
+                return child.to_owned();
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("no process was started");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_somebody_else_kills_is_an_error_that_leaves_nothing() {
+    let place = Place::new();
+    let mut command = place.command();
+    command.args(["torture", "--processes", "1", "--writes", "100000000", "--kills", "0"]);
+    let torture = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let worker = child_of(torture.id());
+    assert!(std::process::Command::new("kill").args(["-9", &worker]).status().unwrap().success());
+    let ran = support::ran(torture.wait_with_output().unwrap());
+    ran.fails(2, "signal");
+    assert_eq!(place.run(&["list"]).code, 1, "nothing is left");
+}
+
+#[test]
+fn a_store_for_one_process_is_not_tortured() {
+    let place = Place::new();
+    for store in ["memory:", "redb:one.redb"] {
+        place.run(&["--store", store, "torture"]).fails(2, "one process alone");
+    }
+    assert!(!place.path().join("one.redb").exists());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::progress::Bar;
 use crate::session::Session;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -25,11 +25,18 @@ pub struct Told {
 /// Starts that come to nothing, after which a process is given up.
 const MAX_FAILURES: u32 = 5;
 
+/// One life of a process.
+struct Life {
+    child: Child,
+    /// Whether it was killed here.
+    is_killed: bool,
+}
+
 /// The processes that write.
 pub struct Herd {
     program: PathBuf,
     arguments: Vec<String>,
-    workers: Vec<Mutex<Option<Child>>>,
+    workers: Vec<Mutex<Option<Life>>>,
     writes: u64,
     random: u64,
     running: AtomicUsize,
@@ -102,7 +109,7 @@ impl Herd {
         Ok(told)
     }
 
-    /// One life of a process; whether it ended by a signal.
+    /// One life of a process; whether it ended by being killed here.
     fn live(&self, number: usize, told: &mut Told) -> Result<bool> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
@@ -113,7 +120,7 @@ impl Herd {
             .spawn()
             .context("a process could not be started")?;
         let stdout = child.stdout.take().context("a process has no output")?;
-        *self.lock(number) = Some(child);
+        *self.lock(number) = Some(Life { child, is_killed: false });
         let mut lines = BufReader::new(stdout);
         let mut line = String::new();
         let mut pending = 0;
@@ -135,16 +142,24 @@ impl Herd {
             }
         }
         told.unknown += pending;
-        let child = self.lock(number).take();
-        let status = child.context("a process is gone")?.wait()?;
+        let life = self.lock(number).take();
+        let Life { mut child, is_killed } = life.context("a process is gone")?;
+        let status = child.wait()?;
+        ensure!(
+            is_killed || status.code().is_some(),
+            "process {number} ended by a signal that was not sent here: {status}"
+        );
         Ok(status.code().is_none())
     }
 
     fn kill(&self, number: usize) -> bool {
-        self.lock(number).as_mut().is_some_and(|child| child.kill().is_ok())
+        let mut slot = self.lock(number);
+        let Some(life) = slot.as_mut() else { return false };
+        life.is_killed |= life.child.kill().is_ok();
+        life.is_killed
     }
 
-    fn lock(&self, number: usize) -> MutexGuard<'_, Option<Child>> {
+    fn lock(&self, number: usize) -> MutexGuard<'_, Option<Life>> {
         self.workers[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
