@@ -4,7 +4,7 @@ use crate::args::GlobalArgs;
 use crate::config::{Settings, without_password};
 use crate::logging;
 use crate::output::Output;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use memlife::policy::PolicyFile;
 use memlife::{EngineLimits, Memory, OpenOptions, Stay, open_with};
 use std::future::Future;
@@ -103,14 +103,28 @@ impl Session {
 
     /// Whether the store is there already; opening it would create it otherwise.
     pub fn store_is_there(&self) -> bool {
-        match self.settings.store.url.split_once(':') {
-            Some(("sqlite" | "fs" | "redb", path)) => Path::new(path).exists(),
-            _ => true,
-        }
+        is_there(&self.settings.store.url)
+    }
+
+    /// Opens another store that has to be there already, and tells its warnings.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be opened.
+    pub fn open_existing(&self, url: &str, stay: Stay) -> Result<Memory> {
+        ensure!(is_there(url), "there is no store at {}: check the path", without_password(url));
+        self.open_url(url, stay)
     }
 
     /// Runs `future` to its end on this thread. A command that needs more threads starts a runtime of its own.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
+    }
+}
+
+/// Whether opening the store at `url` would not create it, as far as that can be told.
+fn is_there(url: &str) -> bool {
+    match url.split_once(':') {
+        Some(("sqlite" | "fs" | "redb", path)) => Path::new(path).exists(),
+        _ => true,
     }
 }

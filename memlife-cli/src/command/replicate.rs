@@ -6,7 +6,6 @@ use crate::session::Session;
 use anyhow::{Context, Result};
 use clap::Args;
 use memlife::{ErrorKind, Memory, ReplicateOptions, ReplicationReport, Stay, SyncReport};
-use serde::Serialize;
 use std::time::Duration;
 
 /// Copies entries from one store to another
@@ -16,7 +15,7 @@ use std::time::Duration;
 #[derive(Args, Debug)]
 #[command(after_help = COPY_EXAMPLE)]
 pub struct CopyArgs {
-    /// The URL of the store to read
+    /// The URL of the store to read, which has to be there
     from: String,
     /// The URL of the store to write; it is created where there is none
     to: String,
@@ -38,7 +37,7 @@ Example:
 #[derive(Args, Debug)]
 #[command(after_help = SYNC_EXAMPLE)]
 pub struct SyncArgs {
-    /// The URL of the other store
+    /// The URL of the other store; it is created where there is none
     with: String,
     /// Only keys that match this pattern
     #[arg(long)]
@@ -59,40 +58,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The first and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-#[derive(Serialize)]
-struct OneWay<'a> {
-    sent: u64,
-    joined: u64,
-    unchanged: u64,
-    quarantined: u64,
-    gone: u64,
-    refused: u64,
-    refusals: &'a [String],
-}
-
-impl<'a> OneWay<'a> {
-    fn of(report: &'a ReplicationReport) -> Self {
-        OneWay {
-            sent: report.sent,
-            joined: report.joined,
-            unchanged: report.unchanged,
-            quarantined: report.quarantined,
-            gone: report.gone,
-            refused: report.refused,
-            refusals: &report.refusals,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct BothWays<'a> {
-    received: OneWay<'a>,
-    sent: OneWay<'a>,
-}
-
 pub fn copy(session: &Session, args: &CopyArgs) -> Result<Exit> {
     let options = options(args.pattern.as_deref())?;
-    let from = session.open_url(&args.from, Stay::Brief)?;
+    let from = session.open_existing(&args.from, Stay::Brief)?;
     let to = session.open_url(&args.to, Stay::Long)?;
     let bar = Bar::new(&session.output, "copying", None);
     let report = session.wait(from.copy_to(&to, &options.progress(bar.listener())));
@@ -100,7 +68,7 @@ pub fn copy(session: &Session, args: &CopyArgs) -> Result<Exit> {
     let report = report?;
     session.wait(to.close())?;
     if session.output.is_json() {
-        session.output.json(&OneWay::of(&report))?;
+        session.output.json(&report)?;
     } else {
         session.output.line(&format!("copied {}", told(&report)))?;
     }
@@ -126,17 +94,23 @@ pub fn sync(session: &Session, args: &SyncArgs) -> Result<Exit> {
 /// Every round begins where the last one ended, so that a signal may end the process at any instant.
 fn watch(session: &Session, here: &Memory, there: &Memory, options: &ReplicateOptions) -> Result<Exit> {
     let mut pause = PAUSES.0;
+    let mut shown = SyncReport::default();
     loop {
-        match session.wait(here.sync_with(there, options)) {
+        let round = match session.wait(here.sync_with(there, options)) {
             Ok(report) => {
-                pause = PAUSES.0;
-                if report.received.sent + report.sent.sent > 0 {
+                // What is refused again in each round is told once.
+                if report.received.sent + report.sent.sent > 0 && report != shown {
                     show(session, &report)?;
                     session.output.flush()?;
                     conclude(session, &[&report.received, &report.sent]);
                 }
-                session.wait(wait_for_change(here))?;
+                shown = report;
+                session.wait(wait_for_change(here))
             }
+            Err(error) => Err(error),
+        };
+        match round {
+            Ok(()) => pause = PAUSES.0,
             Err(error) if may_pass(&error) => {
                 session.output.problem(&format!("{error}; trying again in {} s", pause.as_secs()));
                 session.wait(async { tokio::time::sleep(pause).await });
@@ -151,10 +125,10 @@ async fn wait_for_change(memory: &Memory) -> memlife::Result<()> {
     memory.changes(None, 1, LOOK).await.map(drop)
 }
 
-/// Whether the failure may pass by itself: a server that restarts, a lock, a full disk.
+/// Whether the failure may pass by itself: a server that restarts, a lock, a full disk, a key that many write.
 fn may_pass(error: &memlife::Error) -> bool {
-    use ErrorKind::{Full, Indeterminate, Locked, Unavailable};
-    matches!(error.kind(), Full | Indeterminate | Locked | Unavailable)
+    use ErrorKind::{Contended, Full, Indeterminate, Locked, Unavailable};
+    matches!(error.kind(), Contended | Full | Indeterminate | Locked | Unavailable)
 }
 
 fn options(pattern: Option<&str>) -> Result<ReplicateOptions> {
@@ -167,8 +141,7 @@ fn options(pattern: Option<&str>) -> Result<ReplicateOptions> {
 
 fn show(session: &Session, report: &SyncReport) -> Result<()> {
     if session.output.is_json() {
-        let both = BothWays { received: OneWay::of(&report.received), sent: OneWay::of(&report.sent) };
-        session.output.json(&both).context("the report could not be written")?;
+        session.output.json(report).context("the report could not be written")?;
     } else {
         session.output.line(&format!("received {}", told(&report.received)))?;
         session.output.line(&format!("sent {}", told(&report.sent)))?;
@@ -195,4 +168,16 @@ fn conclude(session: &Session, reports: &[&ReplicationReport]) -> Exit {
         }
     }
     if reports.iter().any(|report| report.refused > 0) { Exit::Failed } else { Exit::Done }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_waited_out() {
+        let passes = |kind| may_pass(&memlife::Error::new(kind, "planned"));
+        assert!(passes(ErrorKind::Contended) && passes(ErrorKind::Unavailable) && passes(ErrorKind::Full));
+        assert!(!passes(ErrorKind::Invalid) && !passes(ErrorKind::Poisoned));
+    }
 }

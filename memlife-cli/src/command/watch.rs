@@ -11,7 +11,8 @@ use std::time::Duration;
 /// Prints what happens, as one line of JSON each
 ///
 /// `event` is `put`, `removed` (`cause` says why), `snapshot_end` or `gap` (some of what happened is not known any more).
-/// `cursor` is where a later `--since` goes on; what it stands in the middle of is told again. Ends with a signal, or when
+/// `cursor` is where a later `--since` goes on; what it stands in the middle of is told again, and before the end of a
+/// first snapshot there is none. Ends with a signal, or when
 /// nobody reads any more.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLE)]
@@ -21,7 +22,7 @@ pub struct WatchArgs {
     /// Goes on after this cursor of an earlier watch
     #[arg(long)]
     since: Option<Cursor>,
-    /// Tells first what is there
+    /// Tells what is there: first, unless `--since` goes on from a cursor, and after a gap
     #[arg(long)]
     snapshot: bool,
 }
