@@ -12,8 +12,7 @@ use std::time::Duration;
 ///
 /// `event` is `put`, `removed` (`cause` says why), `snapshot_end` or `gap` (some of what happened is not known any more).
 /// `cursor` is where a later `--since` goes on; what it stands in the middle of is told again, and before the end of a
-/// first snapshot there is none. Ends with a signal, or when
-/// nobody reads any more.
+/// first snapshot there is none. Ends with a signal, or when nobody reads any more.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLE)]
 pub struct WatchArgs {
