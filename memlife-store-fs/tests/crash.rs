@@ -9,7 +9,7 @@ use memlife_core::{Clock, ErrorKind, SystemClock};
 use memlife_testkit::Session;
 use memlife_testkit::draft::{add, delete, put};
 use std::path::Path;
-use support::{names, open, original, own_files, problems};
+use support::{copy_all, names, open, original, own_files, problems};
 
 /// Lets `write` happen in a copy of the folder, and brings its file back without its row.
 async fn unfinished(folder: &Path, name: &str, write: memlife_testkit::Draft) {
@@ -19,19 +19,6 @@ async fn unfinished(folder: &Path, name: &str, write: memlife_testkit::Draft) {
     match std::fs::read(copy.path().join(name)) {
         Ok(text) => std::fs::write(folder.join(name), text).unwrap(),
         Err(_) => std::fs::remove_file(folder.join(name)).unwrap(),
-    }
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy_all(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use memlife_testkit::draft::{add, delete, erase, put, put_bytes, touch};
 use memlife_testkit::{Draft, Session};
 use serde_json::json;
 use std::sync::Arc;
-use support::{json, names, open, problems};
+use support::{copy_all, json, names, open, problems};
 
 #[tokio::test]
 async fn every_entry_is_a_json_file_that_shows_its_value() {
@@ -166,4 +166,21 @@ async fn a_version_holds_across_handles() {
     other.apply(put("a", "2").if_version(version)).await;
     one.refused(put("a", "3").if_version(version)).await;
     assert_eq!(one.values("a").await, ["2"]);
+}
+
+#[tokio::test]
+async fn a_copied_folder_is_another_replica_and_gives_out_versions_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = open(folder.path());
+    let before = session.apply(put("a", "1")).await;
+    let original = session.store().info().clone();
+    drop(session);
+    let copied = tempfile::tempdir().unwrap();
+    copy_all(folder.path(), copied.path());
+    let copy = open(copied.path());
+    assert_ne!(copy.store().info().replica, original.replica);
+    assert_eq!(copy.value("a").await.as_deref(), Some("1"));
+    let version = copy.apply(put("a", "2")).await.version;
+    assert!(version > before.version + (1 << 32), "{version} may be one that the original gives out");
+    assert_eq!(open(folder.path()).apply(put("a", "3")).await.version, before.version + 1);
 }

@@ -2,7 +2,7 @@ use crate::config::SqliteConfig;
 use crate::connection::{self, Role, wait_for_others};
 use crate::error::{at_path, corrupt, from_sqlite};
 use crate::schema::{self, FORMAT, Sort, State};
-use crate::{identity, place, reserve};
+use crate::{identity, ledger, place, reserve};
 use memlife_core::{Error, ErrorKind, ReplicaId, Result};
 use rusqlite::{Connection, OptionalExtension};
 use std::io;
@@ -150,7 +150,10 @@ fn identify(connection: &Connection, config: &SqliteConfig) -> Result<(ReplicaId
     if meta(connection, "identity")? != Some(fingerprint) {
         in_transaction(connection, config, || match meta(connection, "identity")? {
             Some(stored) if stored == fingerprint => Ok(()),
-            _ => set_identity(connection, fingerprint),
+            _ => {
+                set_identity(connection, fingerprint)?;
+                leap(connection).map_err(from_sqlite)
+            }
         })?;
     }
     read_identity(connection)
@@ -168,6 +171,14 @@ fn set_identity(connection: &Connection, fingerprint: i64) -> Result<()> {
             .map_err(from_sqlite)?;
     }
     Ok(())
+}
+
+/// The versions that somebody new gives out are none that the original ever will.
+fn leap(connection: &Connection) -> rusqlite::Result<()> {
+    // Where the ledger cannot be read nothing is written until a repair leaps.
+    let Some(mut ledger) = ledger::read(connection)? else { return Ok(()) };
+    ledger.leap();
+    ledger::write(connection, ledger)
 }
 
 fn read_identity(connection: &Connection) -> Result<(ReplicaId, u64)> {

@@ -12,8 +12,6 @@ use std::sync::Arc;
 
 /// Rows that are looked at in one transaction.
 const PAGE_ROWS: usize = 1_000;
-/// Change numbers that are skipped when the last one is not known.
-const LOST_NUMBERS: u64 = 1 << 20;
 
 /// Rebuilds what is derived from the records, and sets aside those that cannot be read.
 pub(crate) fn mend(check: &Check, connection: &Connection, report: &mut Report) -> Result<()> {
@@ -75,15 +73,17 @@ fn mend_ledger(check: &Check, connection: &Connection, report: &mut Report) -> R
         |row| row.get(0),
     )?;
     // What a lost record had been given is not known: numbers far beyond cannot have been.
-    let seq = last.max(usage.last_seq).cast_unsigned().saturating_add(LOST_NUMBERS);
+    let seq = last.max(usage.last_seq).cast_unsigned();
     // The entry that was left with the grace still tells of it.
     let told = format!("{}grace", Key::system_prefix());
     let is_told: bool =
         connection
             .query_row("SELECT EXISTS(SELECT 1 FROM entry WHERE key = ?1)", [told], |row| row.get(0))?;
     let grace_ms = if is_told { GRACE_MS } else { 0 };
-    ledger::write(connection, Ledger { seq, clock: usage.last_time, grace_ms })?;
-    connection.execute("UPDATE ledger SET floor = ?1 WHERE id = 0", [seq.cast_signed()])?;
+    let mut ledger = Ledger { seq, clock: usage.last_time, grace_ms };
+    ledger.leap();
+    ledger::write(connection, ledger)?;
+    connection.execute("UPDATE ledger SET floor = ?1 WHERE id = 0", [ledger.seq.cast_signed()])?;
     report.add(None, "ledger", LEDGER_DAMAGED.to_owned(), true);
     Ok(())
 }

@@ -107,7 +107,7 @@ async fn a_migration_under_an_open_store_stops_its_writes() {
 async fn a_copied_store_is_another_replica_and_the_moved_one_is_not() {
     let place = Place::new();
     let session = place.session();
-    session.apply(put("a/b", "1")).await;
+    let before = session.apply(put("a/b", "1")).await;
     let cursor = session.head_cursor().await;
     let original = session.store().info().clone();
     drop(session);
@@ -119,11 +119,18 @@ async fn a_copied_store_is_another_replica_and_the_moved_one_is_not() {
     assert_eq!(copy.value("a/b").await.as_deref(), Some("1"));
     let feed = Feed { after: Some(cursor.clone()), limit: 1, wait: Duration::ZERO, want: Want::Head };
     assert!(matches!(copy.store().changes(&feed).await.unwrap(), Changes::Gap(_)));
+    let version = copy.apply(put("a/b", "2")).await.version;
+    assert!(version > before.version + (1 << 32), "{version} may be one that the original gives out");
     let moved = place.folder.path().join("moved.db");
     fs::rename(&place.path, &moved).unwrap();
     let moved = session_at(&moved);
     assert_eq!(moved.store().info().replica, original.replica);
     assert!(moved.feed(&cursor).await.is_empty());
+    assert_eq!(
+        moved.apply(put("a/b", "3")).await.version,
+        before.version + 1,
+        "the original goes on as it did"
+    );
 }
 
 fn session_at(path: &Path) -> memlife_testkit::Session {

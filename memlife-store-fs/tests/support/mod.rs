@@ -92,3 +92,17 @@ pub async fn read(session: &Session, key: &str) -> Result<Option<memlife_core::r
     let fetched = session.store().get(&[Key::new(key).unwrap()], Default::default()).await?;
     Ok(fetched.slots.into_iter().next().unwrap())
 }
+
+/// Copies all that is in a folder.
+pub fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
