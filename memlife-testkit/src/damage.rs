@@ -1,7 +1,8 @@
 //! Flips bits of what a store left on disk, cuts its files, and reads it again.
 //!
 //! What is checked after each damage: nothing panics; what is read is what was written, or an error; an entry is
-//! missing only if the store's own check finds something wrong; a damaged entry is named by that check.
+//! missing only if the store's own check finds something wrong; a damaged entry is named by that check; a repair loses
+//! nothing that could be read before it, unless it says so.
 
 use crate::random::Random;
 use crate::{Session, draft, effort};
@@ -114,32 +115,49 @@ where
         Ok(store) => store,
         Err(error) => return is_told(&error, "opening"),
     };
-    let mut missing = Vec::new();
-    let mut corrupt = Vec::new();
-    for (key, good) in expected {
-        match store.get(std::slice::from_ref(key), Want::Whole).await {
-            Ok(fetched) => match fetched.slots.into_iter().next().flatten() {
-                Some(record) => compare(&record, good, &mut corrupt)?,
-                // A register's tombstone may be nothing at all.
-                None if good.1.is_empty() => {}
-                None => missing.push(key.clone()),
-            },
-            Err(error) => {
-                is_told(&error, "reading")?;
-                corrupt.push(key.clone());
-            }
-        }
-    }
+    let before = read_all(&*store, expected).await?;
     scan_all(&*store, expected).await?;
     let found = match store.verify(Repair::No).await {
         Ok(found) => found,
         Err(error) => return is_told(&error, "checking"),
     };
-    is_named(&found, &missing, &corrupt)?;
+    is_named(&found, &before)?;
     if repair {
-        return check_repair(&*store).await;
+        return check_repair(&*store, expected, &before).await;
     }
     Ok(())
+}
+
+/// The keys that do not read as what was written.
+#[derive(Debug, Default)]
+struct Lost {
+    missing: Vec<Key>,
+    corrupt: Vec<Key>,
+}
+
+impl Lost {
+    fn has(&self, key: &Key) -> bool {
+        self.missing.contains(key) || self.corrupt.contains(key)
+    }
+}
+
+async fn read_all(store: &dyn Store, expected: &Expected) -> std::result::Result<Lost, String> {
+    let mut lost = Lost::default();
+    for (key, good) in expected {
+        match store.get(std::slice::from_ref(key), Want::Whole).await {
+            Ok(fetched) => match fetched.slots.into_iter().next().flatten() {
+                Some(record) => compare(&record, good, &mut lost.corrupt)?,
+                // A register's tombstone may be nothing at all.
+                None if good.1.is_empty() => {}
+                None => lost.missing.push(key.clone()),
+            },
+            Err(error) => {
+                is_told(&error, "reading")?;
+                lost.corrupt.push(key.clone());
+            }
+        }
+    }
+    Ok(lost)
 }
 
 fn compare(
@@ -176,22 +194,37 @@ async fn scan_all(store: &dyn Store, expected: &Expected) -> std::result::Result
     Ok(())
 }
 
-fn is_named(found: &Verification, missing: &[Key], corrupt: &[Key]) -> std::result::Result<(), String> {
-    if found.problems == 0 && !(missing.is_empty() && corrupt.is_empty()) {
-        return Err(format!("{missing:?} are missing and {corrupt:?} damaged, and the check finds nothing"));
+fn is_named(found: &Verification, lost: &Lost) -> std::result::Result<(), String> {
+    if found.problems == 0 && !(lost.missing.is_empty() && lost.corrupt.is_empty()) {
+        return Err(format!("{lost:?}, and the check finds nothing"));
     }
     Ok(())
 }
 
-async fn check_repair(store: &dyn Store) -> std::result::Result<(), String> {
+async fn check_repair(
+    store: &dyn Store,
+    expected: &Expected,
+    before: &Lost,
+) -> std::result::Result<(), String> {
     let repaired = match store.verify(Repair::Yes).await {
         Ok(repaired) => repaired,
-        Err(error) => return is_told(&error, "repairing"),
+        Err(error) => {
+            is_told(&error, "repairing")?;
+            Verification::default()
+        }
     };
+    let after = read_all(store, expected).await?;
+    let is_told_of = |key: &Key| repaired.findings.iter().any(|finding| finding.key.as_ref() == Some(key));
+    let untold = expected.keys().find(|key| after.has(key) && !before.has(key) && !is_told_of(key));
+    if let Some(key) = untold {
+        return Err(format!("{key} could be read before the repair, which told of {:?}", repaired.findings));
+    }
+    scan_all(store, expected).await?;
     let left = match store.verify(Repair::No).await {
         Ok(left) => left,
         Err(error) => return is_told(&error, "checking after the repair"),
     };
+    is_named(&left, &after).or_else(|problem| if repaired.problems > 0 { Ok(()) } else { Err(problem) })?;
     if repaired.unrepaired() == 0 && left.problems > 0 {
         return Err(format!("the repair said it mended everything, and left {:?}", left.findings));
     }
