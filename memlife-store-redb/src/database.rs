@@ -1,5 +1,6 @@
 use crate::backend::Backend;
 use crate::error::{Fault, Trouble, corrupt, from_redb};
+use crate::view::View;
 use memlife_core::{Error, Result};
 use redb::{Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 use std::fmt;
@@ -110,7 +111,8 @@ impl Shared {
         }
     }
 
-    fn generation(&self) -> u64 {
+    /// How often the file was opened anew.
+    pub(crate) fn generation(&self) -> u64 {
         self.current.read().unwrap_or_else(PoisonError::into_inner).generation
     }
 }
@@ -137,13 +139,32 @@ impl Gate<'_> {
         work(&self.shared.begin_read()?)
     }
 
-    /// Runs redb's own check of the whole file; true when nothing had to be mended.
-    pub(crate) fn check_integrity(&self) -> Result<bool, Trouble> {
-        let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
-        match &mut current.handle {
-            Some(Handle::Writing(database)) => Ok(database.check_integrity()?),
-            _ => Ok(true),
+    /// Whether every page of the file is what redb wrote. Readers go on meanwhile.
+    pub(crate) fn is_whole(&self) -> Result<bool, Trouble> {
+        // The file has all that the handle has, in a commit that redb never goes back behind, and that it opens again
+        // without looking at every page.
+        let mut transaction = self.begin_write()?;
+        transaction.set_quick_repair(true);
+        transaction.commit()?;
+        let view = View::new(File::open(&self.shared.path)?)?;
+        let mut builder = Builder::new();
+        builder.set_cache_size(self.shared.cache_bytes).set_check_integrity_on_open(true);
+        match builder.create_with_backend(view) {
+            Ok(_) => Ok(true),
+            Err(error) => match Trouble::from(error) {
+                Trouble::All(error) if Fault::of(&error) == Fault::Corrupt => Ok(false),
+                trouble => Err(trouble),
+            },
         }
+    }
+
+    /// Goes on with the file that took the place of the one that is open.
+    pub(crate) fn replace(&self, handle: Handle) {
+        let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.generation += 1;
+        let old = current.handle.replace(handle);
+        drop(current);
+        close(old);
     }
 
     /// Closes the file and opens it again.
@@ -151,10 +172,7 @@ impl Gate<'_> {
         let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
         current.generation += 1;
         // First the old one: two handles exclude each other.
-        let old = current.handle.take();
-        if contained(|| drop(old)).is_err() {
-            tracing::warn!("redb panicked while it closed the file");
-        }
+        close(current.handle.take());
         let opened = contained(|| match self.shared.is_read_only {
             true => open_read_only(&self.shared.path, self.shared.cache_bytes),
             false => open(&self.shared.path, self.shared.cache_bytes),
@@ -171,6 +189,12 @@ impl Gate<'_> {
     }
 }
 
+fn close(handle: Option<Handle>) {
+    if contained(|| drop(handle)).is_err() {
+        tracing::warn!("redb panicked while it closed the file");
+    }
+}
+
 /// Whether the handle is of no more use: after a write that failed, a full disk included, redb reads nothing either.
 fn is_over(error: &redb::Error) -> bool {
     matches!(Fault::of(error), Fault::Gone | Fault::Full)
@@ -179,13 +203,13 @@ fn is_over(error: &redb::Error) -> bool {
 /// Opens the file at `path`, which has to be one of redb.
 pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Handle, Trouble> {
     // An empty file would be made a database: what opens stores has looked at it before.
-    create(File::options().read(true).write(true).open(path)?, cache_bytes)
+    open_or_fill(path, cache_bytes).map(|database| Handle::Writing(Box::new(database)))
 }
 
-/// Opens `file`, and makes it a database of redb if it is empty.
-pub(crate) fn create(file: File, cache_bytes: usize) -> Result<Handle, Trouble> {
-    let database = Builder::new().set_cache_size(cache_bytes).create_with_backend(Backend::new(file)?)?;
-    Ok(Handle::Writing(Box::new(database)))
+/// Opens the file at `path`, and makes it a database of redb if it is empty.
+pub(crate) fn open_or_fill(path: &Path, cache_bytes: usize) -> Result<Database, Trouble> {
+    let backend = Backend::new(File::options().read(true).write(true).open(path)?)?;
+    Ok(Builder::new().set_cache_size(cache_bytes).create_with_backend(backend)?)
 }
 
 /// Opens it without ever changing it.
@@ -202,4 +226,41 @@ pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
         corrupt("the store's file is damaged: run `memlife verify --repair`, or restore a backup")
             .because(reason.to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redb::TableDefinition;
+    use std::os::unix::fs::FileExt;
+
+    const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("table");
+
+    #[test]
+    fn a_reader_is_in_the_way_of_no_check_and_a_check_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        File::create(&path).unwrap();
+        let database = open_or_fill(&path, 1 << 20).unwrap();
+        for n in 0..3 {
+            let transaction = database.begin_write().unwrap();
+            transaction.open_table(TABLE).unwrap().insert(n, &b"what is stored"[..]).unwrap();
+            transaction.commit().unwrap();
+        }
+        let shared = Shared::new(&path, 1 << 20, Handle::Writing(Box::new(database)));
+        let reader = shared.begin_read().unwrap();
+        assert!(shared.gate().is_whole().unwrap());
+        let bytes = std::fs::read(&path).unwrap();
+        let places = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"what is stored"));
+        let file = File::options().write(true).open(&path).unwrap();
+        places.for_each(|at| file.write_all_at(b"X", at as u64).unwrap());
+        assert!(!shared.gate().is_whole().unwrap());
+        drop(reader);
+        shared.gate().reopen().unwrap();
+        let kept = shared.read(|transaction| {
+            let row = transaction.open_table(TABLE)?.get(2)?;
+            Ok(row.map(|row| row.value().to_vec()))
+        });
+        assert_eq!(kept.unwrap().unwrap(), b"Xhat is stored", "the last commit is there as it was found");
+    }
 }

@@ -15,7 +15,7 @@
 //! | `open`, `schema`, `frame`, `identity`, `place`, `reserve`, `backend`, `database` | the file, its format and who it is |
 //! | `writer`, `transaction`, `usage`, `removals`, `rows`, `latch` | one commit, and what ends all commits |
 //! | `read`, `feed`, `waiters` | reading, on the caller's thread |
-//! | `verify`, `repair` | checking and rebuilding |
+//! | `verify`, `view`, `repair` | checking and rebuilding |
 
 mod backend;
 mod config;
@@ -37,6 +37,7 @@ mod store;
 mod transaction;
 mod usage;
 mod verify;
+mod view;
 mod waiters;
 mod writer;
 

@@ -3,10 +3,10 @@ use crate::database::{self, Handle, contained};
 use crate::error::{Fault, Trouble, at_path, corrupt, from_redb, locked};
 use crate::schema::{CHANGES, DUE, ENTRY, FORMAT, IDENTITY, Identity, LEDGER, OWN, REMOVED, State, USAGE};
 use crate::waiters::now;
-use crate::{identity, place, reserve};
-use memlife_core::{Error, ErrorKind, ReplicaId, Result};
-use redb::{Builder, Database, ReadTransaction};
-use std::fs::File;
+use crate::{identity, place, reserve, transaction};
+use memlife_core::{Error, ErrorKind, Result};
+use redb::{Database, ReadTransaction};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -16,34 +16,25 @@ const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 /// How often a store that another process has is asked for.
 const POLL: Duration = Duration::from_millis(10);
 
+/// The bit of the byte behind [`MAGIC`] that redb sets while it has the file open for writing.
+const IS_OPEN: u8 = 2;
+
 /// A store's file, opened and known to be ours.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) handle: Handle,
     pub(crate) identity: Identity,
+    /// Whether the process that had it open did not close it.
+    pub(crate) was_left: bool,
 }
 
 /// Opens the file, creating it where needed.
 pub(crate) fn open(config: &RedbConfig) -> Result<Opened> {
-    let path = &config.path;
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            let message = format!("{} is a folder: give the path of a file in it", path.display());
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        Ok(metadata) if metadata.len() == 0 => clear_empty(config)?,
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound && config.create => clear_reserve(path)?,
-        Err(error) => return Err(at_path(path, "there is no store to open at", error)),
-    }
-    if !path.exists() {
-        return create(config);
-    }
-    check_magic(path)?;
     let deadline = now().checked_add(config.busy_timeout);
     loop {
-        match open_existing(config) {
+        match attempt(config) {
             Err(error) if error.kind() == ErrorKind::Locked && deadline.is_some_and(|end| now() < end) => {
+                // Another process closes the store at a real time, and tells nobody.
                 std::thread::sleep(POLL);
             }
             opened => return opened,
@@ -51,19 +42,36 @@ pub(crate) fn open(config: &RedbConfig) -> Result<Opened> {
     }
 }
 
-/// A reserve beside a missing file is a leftover.
-fn clear_reserve(path: &Path) -> Result<()> {
-    match std::fs::remove_file(reserve::path_of(path)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(at_path(path, "cannot remove the leftover reserve beside", error))
+fn attempt(config: &RedbConfig) -> Result<Opened> {
+    let path = &config.path;
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            let message = format!("{} is a folder: give the path of a file in it", path.display());
+            Err(Error::new(ErrorKind::Invalid, message))
         }
-        _ => Ok(()),
+        Ok(metadata) if metadata.len() == 0 => replace_empty(config),
+        Ok(_) => open_existing(config),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && config.create => {
+            create(config, place::rename_new)
+        }
+        Err(error) => Err(at_path(path, "there is no store to open at", error)),
     }
 }
 
 /// An empty file is made a store, unless it was one.
-fn clear_empty(config: &RedbConfig) -> Result<()> {
+fn replace_empty(config: &RedbConfig) -> Result<Opened> {
     let path = &config.path;
+    let unreadable = |error| at_path(path, "cannot look at", error);
+    let empty = File::open(path).map_err(unreadable)?;
+    // Only its holder replaces an empty file, and redb takes the same lock before it fills one.
+    match empty.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(locked(path)),
+        Err(TryLockError::Error(error)) => return Err(at_path(path, "cannot lock", error)),
+    }
+    if !place::is_at(&empty, path).map_err(unreadable)? || empty.metadata().map_err(unreadable)?.len() > 0 {
+        return open_existing(config);
+    }
     if reserve::path_of(path).exists() {
         let message = format!(
             "{} is empty, though the reserve beside it says that it held a store: restore a backup, or remove both",
@@ -74,26 +82,27 @@ fn clear_empty(config: &RedbConfig) -> Result<()> {
     if !config.create {
         return Err(corrupt(&format!("{} is empty and no store: restore a backup", path.display())));
     }
-    std::fs::remove_file(path).map_err(|error| at_path(path, "cannot replace the empty file", error))
+    create(config, |draft, path| std::fs::rename(draft, path))
 }
 
-/// Makes the store beside its place and moves it there once it is whole: redb refuses a file that a crash left
-/// half-made.
-fn create(config: &RedbConfig) -> Result<Opened> {
+/// Makes the store beside its place and moves it there by `rename` once it is whole: redb refuses a file that a crash
+/// left half-made.
+fn create(config: &RedbConfig, rename: impl FnOnce(&Path, &Path) -> io::Result<()>) -> Result<Opened> {
     let path = &config.path;
-    let draft = place::beside(path, &format!("-new-{:016x}", identity::random()?));
-    place::create(&draft)?;
+    let draft = place::draft(path)?;
     let made =
         contained(|| found(&draft, config.cache_bytes)).and_then(|made| made.map_err(Trouble::into_error));
     let placed = made.and_then(|made| {
-        let folder = place::folder_of(path);
-        place::rename_new(&draft, path)
-            .and_then(|()| File::open(folder)?.sync_all())
-            .map_err(|error| at_path(path, "cannot create", error))?;
+        rename(&draft, path).map_err(|error| at_path(path, "cannot create", error))?;
         Ok(made)
     });
     match placed {
-        Ok((handle, identity)) => Ok(Opened { handle, identity }),
+        Ok((handle, identity)) => {
+            place::sync_folder(path).map_err(|error| at_path(path, "cannot create", error))?;
+            clear_reserve(path);
+            place::clear_drafts(path);
+            Ok(Opened { handle, identity, was_left: false })
+        }
         Err(error) => {
             let _ = std::fs::remove_file(&draft);
             // Another process was faster, and has it open.
@@ -102,50 +111,72 @@ fn create(config: &RedbConfig) -> Result<Opened> {
     }
 }
 
+/// A reserve that was there before the store is a leftover. Nobody else has one here: the store is open.
+fn clear_reserve(path: &Path) {
+    match std::fs::remove_file(reserve::path_of(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "the leftover reserve beside a new store stays");
+        }
+        _ => {}
+    }
+}
+
 fn found(draft: &Path, cache_bytes: usize) -> Result<(Handle, Identity), Trouble> {
-    let database = Builder::new().set_cache_size(cache_bytes).create(draft)?;
+    let database = database::open_or_fill(draft, cache_bytes)?;
+    let identity = Identity::random(identity::fingerprint(draft)?)?;
     let transaction = database.begin_write()?;
     transaction.open_table(ENTRY)?;
     transaction.open_table(DUE)?;
     transaction.open_table(CHANGES)?;
     transaction.open_table(REMOVED)?;
     transaction.open_table(USAGE)?;
-    transaction.open_table(OWN)?.insert(LEDGER, State::default().encode().as_slice())?;
+    let mut own = transaction.open_table(OWN)?;
+    own.insert(LEDGER, State::default().encode().as_slice())?;
+    own.insert(IDENTITY, identity.encode().as_slice())?;
+    drop(own);
     transaction.commit()?;
-    let identity = new_identity(&database, identity::fingerprint(draft)?)?;
     Ok((Handle::Writing(Box::new(database)), identity))
 }
 
-fn check_magic(path: &Path) -> Result<()> {
+/// Whether the process that had the file open left it without closing it, or has it open still.
+fn was_left(path: &Path) -> Result<bool> {
     let unreadable = |error| at_path(path, "cannot read", error);
     let mut first = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut first).map_err(unreadable)?;
-    if first != MAGIC {
-        let message = format!(
-            "{} is no memlife store, or its beginning is damaged: check the path, or restore a backup",
-            path.display()
-        );
-        return Err(corrupt(&message));
+    file.take(MAGIC.len() as u64 + 1).read_to_end(&mut first).map_err(unreadable)?;
+    match first.strip_prefix(MAGIC) {
+        Some(rest) => Ok(rest.first().is_some_and(|flags| flags & IS_OPEN != 0)),
+        None => {
+            let message = format!(
+                "{} is no memlife store, or its beginning is damaged: check the path, or restore a backup",
+                path.display()
+            );
+            Err(corrupt(&message))
+        }
     }
-    Ok(())
 }
 
 fn open_existing(config: &RedbConfig) -> Result<Opened> {
-    let told = |trouble| tell(trouble, &config.path);
+    let path = &config.path;
+    let was_left = was_left(path)?;
+    let told = |trouble| tell(trouble, path);
     // First without changing anything, for the file may be another program's. One that a crash left has to be
     // recovered before it can be looked into, which is what its own program would do.
     match contained(|| look(config))? {
         Err(Trouble::All(redb::Error::RepairAborted)) => {}
         looked => drop(looked.map_err(told)?),
     }
-    contained(|| open_for_writing(config))?.map_err(told)
+    let opened = contained(|| open_for_writing(config))?.map_err(told)?;
+    if was_left && matches!(opened.handle, Handle::Writing(_)) {
+        place::clear_drafts(path);
+    }
+    Ok(Opened { was_left, ..opened })
 }
 
 fn look(config: &RedbConfig) -> Result<Opened, Trouble> {
     let handle = database::open_read_only(&config.path, config.cache_bytes)?;
     let identity = identity_in(&handle.begin_read()?, &config.path)?;
-    Ok(Opened { handle, identity })
+    Ok(Opened { handle, identity, was_left: false })
 }
 
 fn open_for_writing(config: &RedbConfig) -> Result<Opened, Trouble> {
@@ -165,12 +196,11 @@ fn open_for_writing(config: &RedbConfig) -> Result<Opened, Trouble> {
     let identity = identity_in(&handle.begin_read()?, path)?;
     let fingerprint = identity::fingerprint(path)?;
     match &handle {
-        // A copied or restored file becomes somebody new.
         Handle::Writing(database) if identity.fingerprint != fingerprint => {
             let identity = new_identity(database, fingerprint)?;
-            Ok(Opened { handle, identity })
+            Ok(Opened { handle, identity, was_left: false })
         }
-        _ => Ok(Opened { handle, identity }),
+        _ => Ok(Opened { handle, identity, was_left: false }),
     }
 }
 
@@ -203,11 +233,18 @@ fn newer(format: u64, path: &Path) -> Error {
     Error::new(ErrorKind::Unsupported, message)
 }
 
+/// Makes a copied or restored file somebody new, whose versions the original will never give out.
 fn new_identity(database: &Database, fingerprint: u64) -> Result<Identity, Trouble> {
-    let identity =
-        Identity { replica: ReplicaId(identity::random()?), incarnation: identity::random()?, fingerprint };
+    let identity = Identity::random(fingerprint)?;
     let transaction = database.begin_write()?;
-    transaction.open_table(OWN)?.insert(IDENTITY, identity.encode().as_slice())?;
+    let mut own = transaction.open_table(OWN)?;
+    own.insert(IDENTITY, identity.encode().as_slice())?;
+    // Where the state cannot be read nothing is written until a repair leaps.
+    if let Ok(mut state) = transaction::state(&own) {
+        state.ledger.leap();
+        own.insert(LEDGER, state.encode().as_slice())?;
+    }
+    drop(own);
     transaction.commit()?;
     Ok(identity)
 }

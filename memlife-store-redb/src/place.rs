@@ -1,9 +1,11 @@
 use crate::error::at_path;
+use crate::identity;
 use memlife_core::Result;
 use memlife_core::store::Warning;
-use std::ffi::OsString;
-use std::fs::{DirBuilder, Metadata, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,43 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+/// What stands between the name of a store and the number of a draft of it.
+const DRAFT: &str = "-new-";
+
+/// Creates an empty file beside the store at `path`, in which a store can be made whole before it gets its name.
+pub(crate) fn draft(path: &Path) -> Result<PathBuf> {
+    let draft = beside(path, &format!("{DRAFT}{:016x}", identity::random()?));
+    create(&draft)?;
+    Ok(draft)
+}
+
+/// Removes the drafts that killed processes left beside the store at `path`, which the caller has open: whoever else
+/// makes one now comes too late with it.
+pub(crate) fn clear_drafts(path: &Path) {
+    let Some(name) = path.file_name() else { return };
+    let mut beginning = name.to_owned();
+    beginning.push(DRAFT);
+    let is_draft = |name: &OsStr| {
+        let number = name.as_bytes().strip_prefix(beginning.as_bytes());
+        number.is_some_and(|number| number.len() == 16 && number.iter().all(u8::is_ascii_hexdigit))
+    };
+    for entry in std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
+        // redb locks what it has open.
+        let is_left = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if is_draft(&entry.file_name())
+            && is_left()
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            tracing::debug!(%error, "a leftover draft stays");
+        }
+    }
+}
+
+/// Makes the names in the folder of `path` survive a power cut.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
 }
 
 /// The folder of `path`.
@@ -47,6 +86,12 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         }
         renamed => Ok(renamed?),
     }
+}
+
+/// Whether `file` is what has the name `path`.
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (one, other) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
 /// What about the place of the store should be known.

@@ -1,5 +1,5 @@
 use crate::config::RedbConfig;
-use crate::database::{Gate, Shared, contained};
+use crate::database::{self, Gate, Handle, Shared, contained};
 use crate::error::{Fault, Trouble, at_path};
 use crate::frame::Writer;
 use crate::removals::{Removals, StoredRun};
@@ -13,12 +13,9 @@ use crate::{identity, place, read};
 use memlife_core::record::Record;
 use memlife_core::store::{Cause, Finding, Repair, Verification};
 use memlife_core::{GRACE_MS, Key, Ledger, Result};
-use redb::{Builder, ReadTransaction, ReadableTable, WriteTransaction};
-use std::fs::File;
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use std::io;
 use std::path::Path;
-
-/// Change numbers that are skipped when the last one is not known.
-const LOST_NUMBERS: u64 = 1 << 20;
 
 /// Looks at everything, and mends where asked to.
 pub(crate) fn verify(
@@ -29,75 +26,96 @@ pub(crate) fn verify(
 ) -> Result<Verification> {
     if repair == Repair::No {
         let report = shared.read(|transaction| Ok(look(transaction)))?;
-        if report.has_panicked {
+        if report.is_over {
             shared.gate().reopen().map_err(Trouble::into_error)?;
         }
         return Ok(report.verification);
     }
     let gate = shared.gate();
-    let is_whole = check_pages(&gate)?;
-    let mut report = gate.read(|transaction| Ok(look(transaction))).map_err(Trouble::into_error)?;
-    if report.has_panicked {
+    let mut report = examine(&gate)?;
+    let mend = |report: &mut Report| rebuild(&gate, config, identity, report, place::sync_folder);
+    match mend(&mut report) {
+        // What a panic left behind may have failed the copy, too: once more with a handle that has not seen it.
+        Err(_) if report.is_over => {
+            gate.reopen().map_err(Trouble::into_error)?;
+            report = examine(&gate)?;
+            mend(&mut report)?;
+        }
+        rebuilt => rebuilt?,
+    }
+    if report.is_over {
         gate.reopen().map_err(Trouble::into_error)?;
-    }
-    if !is_whole {
-        report.add(None, "file", "some pages do not match their checksums");
-    }
-    // What cannot be reached must not be lost for good by leaving it behind.
-    if report.verification.problems > 0 && report.is_complete {
-        rebuild(&gate, config, identity, &mut report)?;
     }
     Ok(report.verification)
 }
 
-/// Whether every page of the file is what redb wrote.
-fn check_pages(gate: &Gate<'_>) -> Result<bool> {
-    match contained(|| gate.check_integrity()) {
-        Ok(Ok(is_whole)) => Ok(is_whole),
-        // Somebody is reading: it cannot be told now, and the tables are looked at all the same.
-        Ok(Err(Trouble::All(redb::Error::TransactionInProgress))) => Ok(true),
-        Ok(Err(Trouble::All(error))) if Fault::of(&error) != Fault::Corrupt => {
-            Err(Trouble::All(error).into_error())
-        }
-        Ok(Err(_)) | Err(_) => {
-            gate.reopen().map_err(Trouble::into_error)?;
-            Ok(false)
-        }
+/// Looks at every record and every page. The file stays as it is.
+fn examine(gate: &Gate<'_>) -> Result<Report> {
+    let mut report = gate.read(|transaction| Ok(look(transaction))).map_err(Trouble::into_error)?;
+    let is_whole = !report.is_over
+        && match contained(|| gate.is_whole()) {
+            Ok(Ok(is_whole)) => is_whole,
+            Ok(Err(Trouble::All(error))) if Fault::of(&error) != Fault::Corrupt => {
+                gate.reopen().map_err(Trouble::into_error)?;
+                return Err(Trouble::All(error).into_error());
+            }
+            Ok(Err(_)) | Err(_) => {
+                report.is_over = true;
+                false
+            }
+        };
+    if !is_whole {
+        report.add(None, "file", "some pages do not match their checksums");
     }
+    Ok(report)
 }
 
 /// Copies what is sound into a new file, which takes the place of the old one: nothing of a damaged tree has to be
 /// changed or freed for it.
-fn rebuild(gate: &Gate<'_>, config: &RedbConfig, identity: Identity, report: &mut Report) -> Result<()> {
-    let draft = place::beside(&config.path, &format!("-new-{:016x}", identity::random()?));
-    place::create(&draft)?;
-    let counted = std::mem::take(&mut report.counted);
-    let copied = contained(|| {
-        gate.read(|transaction| copy(transaction, &draft, config.cache_bytes, identity, &counted))
-    });
-    let placed = copied.and_then(|copied| copied.map_err(Trouble::into_error)).and_then(|()| {
-        // The old file is open until the new one has its name, so that no other process gets in between.
-        std::fs::rename(&draft, &config.path)
-            .and_then(|()| File::open(place::folder_of(&config.path))?.sync_all())
-            .map_err(|error| at_path(&config.path, "cannot replace", error))
-    });
-    if let Err(error) = placed {
-        let _ = std::fs::remove_file(&draft);
-        return Err(error);
+fn rebuild(
+    gate: &Gate<'_>,
+    config: &RedbConfig,
+    identity: Identity,
+    report: &mut Report,
+    sync_folder: impl Fn(&Path) -> io::Result<()>,
+) -> Result<()> {
+    // What cannot be reached must not be lost for good by leaving it behind.
+    if report.verification.problems == 0 || !report.is_complete {
+        return Ok(());
     }
-    gate.reopen().map_err(Trouble::into_error)?;
+    let draft = place::draft(&config.path)?;
+    let copied = contained(|| {
+        gate.read(|transaction| copy(transaction, &draft, config.cache_bytes, identity, &report.counted))
+    });
+    let placed = copied.and_then(|copied| copied.map_err(Trouble::into_error)).and_then(|handle| {
+        std::fs::rename(&draft, &config.path)
+            .map_err(|error| at_path(&config.path, "cannot replace", error))?;
+        Ok(handle)
+    });
+    match placed {
+        // Both files are open until here, so that no other process gets in between.
+        Ok(handle) => gate.replace(handle),
+        Err(error) => {
+            let _ = std::fs::remove_file(&draft);
+            return Err(error);
+        }
+    }
+    report.is_over = false;
+    // From the renaming on there is no way back to the old file, whatever follows.
+    sync_folder(&config.path).map_err(|error| at_path(&config.path, "cannot replace", error))?;
     report.verification.findings.iter_mut().for_each(|finding: &mut Finding| finding.repaired = true);
     Ok(())
 }
 
+/// The new file, open.
 fn copy(
     from: &ReadTransaction,
     draft: &Path,
     cache_bytes: usize,
     identity: Identity,
     counted: &Counted,
-) -> Result<(), Trouble> {
-    let database = Builder::new().set_cache_size(cache_bytes).create(draft)?;
+) -> Result<Handle, Trouble> {
+    let database = database::open_or_fill(draft, cache_bytes)?;
     let transaction = database.begin_write()?;
     let mut state = match read::state(from) {
         Ok(state) => state,
@@ -118,7 +136,7 @@ fn copy(
     own.insert(IDENTITY, identity.encode().as_slice())?;
     drop(own);
     transaction.commit()?;
-    Ok(())
+    Ok(Handle::Writing(Box::new(database)))
 }
 
 /// Change number and clock behind everything that was ever given out, as far as it is still there. What a lost record
@@ -128,8 +146,9 @@ fn lost_state(from: &ReadTransaction, counted: &Counted) -> Result<State, Troubl
     let told = format!("{}grace", Key::system_prefix());
     let is_told = from.open_table(ENTRY)?.get(told.as_bytes())?.is_some();
     let grace_ms = if is_told { GRACE_MS } else { 0 };
-    let seq = counted.last_seq.saturating_add(LOST_NUMBERS);
-    Ok(State { ledger: Ledger { seq, clock: counted.last_time, grace_ms }, floor: seq, ..State::default() })
+    let mut ledger = Ledger { seq: counted.last_seq, clock: counted.last_time, grace_ms };
+    ledger.leap();
+    Ok(State { ledger, floor: ledger.seq, ..State::default() })
 }
 
 fn copy_removals(from: &ReadTransaction, to: &WriteTransaction, state: &mut State) -> Result<(), Trouble> {
@@ -159,6 +178,7 @@ fn copy_entries(from: &ReadTransaction, to: &WriteTransaction, state: &mut State
     let mut changes = to.open_table(CHANGES)?;
     let mut lost = Lost::open(from, to)?;
     walk(&from.open_table(ENTRY)?, |bytes, row| {
+        // A row whose key cannot be read is set aside like one with a value that cannot; only nobody can be told whose.
         let key = rows::key(bytes).ok();
         let Some(Ok(Record { key, head, .. })) = key.clone().map(|key| sound(key, row)) else {
             return lost.set_aside(key, bytes, row, state);
@@ -217,5 +237,38 @@ impl<'t> Lost<'t> {
         self.removals.flush(&mut self.removed)?;
         state.kept += self.removals.added();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open;
+
+    fn write(gate: &Gate<'_>, seq: u64) {
+        let transaction = gate.begin_write().unwrap();
+        transaction.open_table(CHANGES).unwrap().insert(seq, &b"a"[..]).unwrap();
+        transaction.commit().unwrap();
+    }
+
+    #[test]
+    fn after_the_renaming_writes_go_to_the_new_file_whatever_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RedbConfig::new(folder.path().join("store.redb"));
+        let opened = open::open(&config).unwrap();
+        let shared = Shared::new(&config.path, config.cache_bytes, opened.handle);
+        let gate = shared.gate();
+        write(&gate, 77);
+        let mut report = examine(&gate).unwrap();
+        assert!(report.verification.problems > 0);
+        let fails = |_: &Path| Err(io::ErrorKind::Other.into());
+        assert!(rebuild(&gate, &config, opened.identity, &mut report, fails).is_err());
+        write(&gate, 99);
+        drop(gate);
+        drop(shared);
+        let opened = open::open(&config).unwrap();
+        let changes = opened.handle.begin_read().unwrap().open_table(CHANGES).unwrap();
+        assert!(changes.get(77).unwrap().is_none(), "the file was mended");
+        assert!(changes.get(99).unwrap().is_some(), "the write after it is there");
     }
 }

@@ -1,6 +1,7 @@
 use crate::frame::{Reader, Writer};
+use crate::identity;
 use memlife_core::store::{Cause, Tally, Totals};
-use memlife_core::{Hlc, Ledger, ReplicaId, Timestamp};
+use memlife_core::{Hlc, Ledger, ReplicaId, Result, Timestamp};
 use redb::TableDefinition;
 
 /// The format this build writes.
@@ -39,6 +40,15 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Somebody new, in the file with this fingerprint.
+    pub(crate) fn random(fingerprint: u64) -> Result<Self> {
+        Ok(Identity {
+            replica: ReplicaId(identity::random()?),
+            incarnation: identity::random()?,
+            fingerprint,
+        })
+    }
+
     pub(crate) fn encode(self) -> Vec<u8> {
         Writer::default()
             .number(FORMAT)

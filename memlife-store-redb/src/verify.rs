@@ -17,8 +17,8 @@ pub(crate) struct Report {
     pub(crate) verification: Verification,
     /// Whether every record was met, readable or not.
     pub(crate) is_complete: bool,
-    /// Whether redb panicked, and its handle is of no more use.
-    pub(crate) has_panicked: bool,
+    /// Whether redb panicked or failed on damage, and its handle is of no more use.
+    pub(crate) is_over: bool,
     pub(crate) counted: Counted,
 }
 
@@ -73,7 +73,7 @@ impl Report {
             Ok(Ok(())) => return,
             Ok(Err(trouble)) => trouble.into_error(),
             Err(panicked) => {
-                self.has_panicked = true;
+                self.is_over = true;
                 panicked
             }
         };
@@ -169,6 +169,7 @@ fn ledger(transaction: &ReadTransaction, report: &mut Report) -> Result<(), Trou
 }
 
 fn removals(transaction: &ReadTransaction, report: &mut Report) -> Result<(), Trouble> {
+    // A state that cannot be read is a finding of its own; there is only no count to compare with.
     let kept = state(&transaction.open_table(OWN)?).map(|state| state.kept).ok();
     let mut count = 0;
     let mut last = None;
@@ -224,10 +225,12 @@ fn changes(transaction: &ReadTransaction, report: &mut Report) -> Result<(), Tro
 
 fn usage(transaction: &ReadTransaction, report: &mut Report) -> Result<(), Trouble> {
     let table = transaction.open_table(USAGE)?;
-    let groups = std::mem::take(&mut report.counted.groups);
-    for (tag, tally) in &groups {
+    // What is counted stays where it is: should redb panic here, a repair still has it.
+    let groups = &report.counted.groups;
+    let mut wrong = Vec::new();
+    for (tag, tally) in groups {
         if table.get(tag.as_bytes())?.and_then(|row| decode(row.value())) != Some(*tally) {
-            report.add(None, "usage", format!("the usage of {tag:?} is not what is there"));
+            wrong.push(format!("the usage of {tag:?} is not what is there"));
         }
     }
     let mut count = 0;
@@ -236,8 +239,8 @@ fn usage(transaction: &ReadTransaction, report: &mut Report) -> Result<(), Troub
         Ok(())
     })?;
     if count > groups.len() {
-        report.add(None, "usage", "usage is counted where nothing is");
+        wrong.push("usage is counted where nothing is".to_owned());
     }
-    report.counted.groups = groups;
+    wrong.into_iter().for_each(|problem| report.add(None, "usage", problem));
     Ok(())
 }

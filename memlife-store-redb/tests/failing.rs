@@ -9,18 +9,12 @@ use memlife_core::{ErrorKind, Key};
 use memlife_store_redb::{RedbConfig, RedbStore};
 use memlife_testkit::draft::{delete, erase, put, put_bytes};
 use memlife_testkit::{Session, SmallDisk};
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use support::{Place, child_folder, run_child, session};
-
-const ENTRY: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entry");
-const DUE: TableDefinition<'_, &[u8; 17], &[u8]> = TableDefinition::new("due");
-const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
-const USAGE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("usage");
-const OWN: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("memlife");
-const LOST_FOUND: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("lost_found");
+use support::{CHANGES, DUE, ENTRY, LOST_FOUND, OWN, Place, USAGE, child_folder, damage, run_child, session};
 
 /// Puts entries until the store is full; how many there are.
 async fn fill(session: &Session, folder: &str) -> usize {
@@ -171,14 +165,6 @@ fn write_until_it_fails() {
     });
 }
 
-/// Changes the rows of a closed store behind memlife's back.
-fn damage(place: &Place, change: impl FnOnce(&redb::WriteTransaction)) {
-    let database = Database::open(&place.path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    change(&transaction);
-    transaction.commit().unwrap();
-}
-
 fn spoil_entry(transaction: &redb::WriteTransaction, key: &str, spoil: impl FnOnce(&mut Vec<u8>)) {
     let mut table = transaction.open_table(ENTRY).unwrap();
     let mut row = table.get(key.as_bytes()).unwrap().unwrap().value().to_vec();
@@ -313,6 +299,75 @@ async fn no_flipped_bit_is_served_as_a_value() {
             }
         }
         let _ = session.try_batch(vec![put("a/new", "1").build()]).await;
-        let _ = session.store().verify(Repair::Yes).await;
+        let could_be_read = readable(&session).await;
+        match session.store().verify(Repair::Yes).await {
+            Ok(mended) => {
+                let is_told =
+                    |key: &&Key| mended.findings.iter().any(|finding| finding.key.as_ref() == Some(*key));
+                let after = readable(&session).await;
+                let lost = could_be_read.iter().find(|key| !after.contains(*key) && !is_told(key));
+                assert_eq!(lost, None, "bit {bit}: {:?}", mended.findings);
+            }
+            Err(error) => {
+                let is_plain = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unavailable);
+                assert!(is_plain, "bit {bit}: {error:?}");
+            }
+        }
     }
+}
+
+/// The keys of all that reads as it was written.
+async fn readable(session: &Session) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for n in 0..20 {
+        let key = Key::new(&format!("a/{n}")).unwrap();
+        if let Ok(fetched) = session.store().get(std::slice::from_ref(&key), Default::default()).await
+            && fetched.slots[0].as_ref().is_some_and(|record| record.head.alive)
+        {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+#[tokio::test]
+async fn a_damaged_page_of_the_last_commit_takes_no_commit_along() {
+    let place = Place::new();
+    let session = place.session();
+    for n in 0..50 {
+        session.apply(put(&format!("a/{n}"), "1")).await;
+    }
+    session.apply(put("b/last", "\"the last acknowledged value\"")).await;
+    let mut file = fs::read(&place.path).unwrap();
+    let value = b"the last acknowledged value";
+    let places: Vec<usize> =
+        (0..file.len() - value.len()).filter(|at| file[*at..].starts_with(value)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        file[at] ^= 1;
+    }
+    // In place: the store has the file open.
+    fs::OpenOptions::new().write(true).open(&place.path).unwrap().write_all(&file).unwrap();
+    let mended = session.store().verify(Repair::Yes).await.unwrap();
+    assert!(mended.problems > 0 && mended.unrepaired() == 0, "{:?}", mended.findings);
+    let is_told = mended.findings.iter().any(|finding| finding.key == Some(Key::new("b/last").unwrap()));
+    let value = session.value("b/last").await;
+    assert!(is_told || value.is_some(), "an acknowledged write went without a word: {:?}", mended.findings);
+    drop(session);
+    let session = place.session();
+    assert_eq!(session.keys("a").await.len(), 50);
+    assert_eq!(session.store().verify(Repair::Yes).await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_write_that_a_new_store_has_no_room_for_leaves_nothing_behind() {
+    let Some(disk) = SmallDisk::mount(12 << 20) else { return };
+    let session = session(RedbConfig::new(disk.path().join("store.redb")).reserve_bytes(0));
+    session.apply(put("a/b", "1")).await;
+    let used = || fs::metadata(disk.path().join("store.redb")).unwrap().blocks() * 512;
+    let before = used();
+    let error = session.try_write(put_bytes("a/big", &vec![7; 14 << 20])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+    assert!(used() < before + (1 << 20), "{} bytes of {before} are used now", used());
+    session.apply(put("a/b", "2")).await;
 }

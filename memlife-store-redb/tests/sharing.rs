@@ -6,9 +6,10 @@ mod support;
 use memlife_core::store::{Batch, Cause, Changes, Feed, Repair, Want};
 use memlife_testkit::Session;
 use memlife_testkit::draft::{add, delete, erase, put};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::time::Duration;
-use support::Place;
+use std::time::{Duration, Instant};
+use support::{Place, USAGE, damage};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -43,25 +44,48 @@ fn a_waiting_feed_needs_no_runtime_and_ends_in_time() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let after = Some(runtime.block_on(session.head_cursor()));
     let feed = Feed { after, limit: 10, wait: Duration::from_millis(30), want: Want::Whole };
+    let began = now();
     // The runtime has no timer.
     match runtime.block_on(session.store().changes(&feed)).unwrap() {
         Changes::Page(page) => assert!(page.items.is_empty()),
         Changes::Gap(_) => panic!("nothing is missing"),
     }
+    assert!(began.elapsed() >= feed.wait, "it waits");
 }
 
-#[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "a caller's patience is real elapsed time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_go_on_while_a_repair_replaces_the_file() {
     let place = Place::new();
     let session = place.session();
-    session.apply(put("a/b", "1")).await;
-    let (mended, ()) = tokio::join!(session.store().verify(Repair::Yes), async {
-        for _ in 0..100 {
-            assert_eq!(session.value("a/b").await.as_deref(), Some("1"));
-            tokio::task::yield_now().await;
-        }
+    for n in 0..500 {
+        session.apply(put(&format!("a/{n}"), "1")).await;
+    }
+    drop(session);
+    damage(&place, |transaction| {
+        let mut usage = transaction.open_table(USAGE).unwrap();
+        usage.insert(&b"r\x1fn"[..], &[1; 32][..]).unwrap();
     });
-    assert_eq!(mended.unwrap().findings, []);
+    let session = Arc::new(place.session());
+    let file = || std::fs::metadata(&place.path).unwrap().ino();
+    let before = file();
+    let repairing = Arc::clone(&session);
+    let repair = tokio::spawn(async move { repairing.store().verify(Repair::Yes).await.unwrap() });
+    let mut reads = 0;
+    while !repair.is_finished() {
+        assert_eq!(session.value(&format!("a/{}", reads % 500)).await.as_deref(), Some("1"));
+        reads += 1;
+    }
+    let mended = repair.await.unwrap();
+    assert!(mended.problems > 0 && mended.unrepaired() == 0, "{:?}", mended.findings);
+    assert_ne!(file(), before, "the file was replaced");
+    assert!(reads > 10, "only {reads} reads meanwhile");
+    session.apply(put("a/new", "1")).await;
+    assert_eq!(session.keys("a").await.len(), 501);
 }
 
 #[tokio::test]

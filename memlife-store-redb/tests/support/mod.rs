@@ -7,10 +7,26 @@ use memlife_core::Store;
 use memlife_core::store::Limits;
 use memlife_store_redb::{RedbConfig, RedbStore};
 use memlife_testkit::{Session, Subject};
+use redb::{Database, TableDefinition};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, Weak};
 use tempfile::TempDir;
+
+pub const ENTRY: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entry");
+pub const DUE: TableDefinition<'_, &[u8; 17], &[u8]> = TableDefinition::new("due");
+pub const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
+pub const USAGE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("usage");
+pub const OWN: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("memlife");
+pub const LOST_FOUND: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("lost_found");
+
+/// Changes the rows of a closed store behind memlife's back.
+pub fn damage(place: &Place, change: impl FnOnce(&redb::WriteTransaction)) {
+    let database = Database::open(&place.path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    change(&transaction);
+    transaction.commit().unwrap();
+}
 
 /// A folder with the path of a store in it.
 pub struct Place {
@@ -89,13 +105,17 @@ pub const CHILD_FOLDER: &str = "MEMLIFE_TEST_FOLDER";
 
 /// Runs the ignored test `name` of this test program in a child, after `setup` in the shell that becomes it.
 pub fn run_child(setup: &str, name: &str, folder: &Path) {
-    let program = std::env::current_exe().unwrap();
-    let script = format!("{setup}; exec \"$0\" --exact {name} --ignored --nocapture --test-threads 1");
-    let output = Command::new("sh").arg("-c").arg(script).arg(program).env(CHILD_FOLDER, folder).output();
-    let output = output.unwrap();
+    let output = child(setup, name, folder);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     assert!(text(&output.stdout).contains("1 passed"), "{}", text(&output.stdout));
+}
+
+/// Runs it and does not ask how it ended.
+pub fn child(setup: &str, name: &str, folder: &Path) -> Output {
+    let program = std::env::current_exe().unwrap();
+    let script = format!("{setup}; exec \"$0\" --exact {name} --ignored --nocapture --test-threads 1");
+    Command::new("sh").arg("-c").arg(script).arg(program).env(CHILD_FOLDER, folder).output().unwrap()
 }
 
 /// The folder of the child; `None` when somebody runs ignored tests by hand.
