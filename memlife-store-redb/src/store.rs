@@ -68,6 +68,8 @@ impl RedbStore {
             limits: info.limits,
             level: config.durability,
             unsynced: 0,
+            has_lost: opened.was_left,
+            generation: 0,
             refused_bytes: None,
         };
         // Every commit above `memory` waits for the disk, which no task should do on its own thread.

@@ -77,6 +77,12 @@ impl<'t> Section<'t> {
         })
     }
 
+    /// Goes on far beyond the numbers of commits that may have been lost.
+    pub(crate) fn leap(&mut self) {
+        self.state.ledger.leap();
+        self.is_dirty = true;
+    }
+
     /// Decides and carries out every job, in order.
     pub(crate) fn run(mut self, jobs: &[Job<'_>]) -> Result<Done, Trouble> {
         let mut outcomes = Vec::with_capacity(jobs.len());

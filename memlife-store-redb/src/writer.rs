@@ -25,6 +25,10 @@ pub(crate) struct Writer {
     pub(crate) level: Durability,
     /// Commits that only this process has.
     pub(crate) unsynced: u32,
+    /// Whether commits may have been lost, by this process or the one before, whose numbers somebody has read.
+    pub(crate) has_lost: bool,
+    /// The opening of the file that [`Writer::unsynced`] counts in.
+    pub(crate) generation: u64,
     /// The body of the least write that the disk had no room for, since something was committed.
     pub(crate) refused_bytes: Option<usize>,
 }
@@ -41,8 +45,10 @@ enum Failure {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // What closes in an orderly way loses nothing, whatever its level.
-        if self.unsynced > 0
+        // What closes in an orderly way loses nothing, whatever its level, and the next process need not know of what
+        // was lost before.
+        if (self.unsynced > 0 || self.has_lost)
+            && self.reserve.is_some()
             && self.latch.check().is_ok()
             && let Err(trouble) = self.sync()
         {
@@ -141,12 +147,14 @@ impl Writer {
 
     /// One transaction.
     fn attempt(&mut self, jobs: &[Job<'_>], durability: Durability) -> Result<Vec<Result<Outcome>>, Failure> {
+        self.notice_reopening();
         let is_synced = durability >= Durability::Process || self.unsynced >= MAX_UNSYNCED;
         let mut submitted = None;
         match contained(|| self.transact(jobs, is_synced, &mut submitted)) {
             Ok(Ok(Done { outcomes, is_dirty, .. })) => {
                 if is_dirty {
                     self.refused_bytes = None;
+                    self.has_lost = false;
                     self.unsynced = if is_synced { 0 } else { self.unsynced + 1 };
                     self.waiters.wake();
                     self.reserve.iter_mut().for_each(Reserve::after_commit);
@@ -182,7 +190,11 @@ impl Writer {
         // took about twice as long, and after a kill a file of 100,000 entries opened in 6 ms instead of 200 ms. A kill
         // is rare and worth the wait. On a disk that is about to be full each write may take a reopening.
         transaction.set_quick_repair(self.reserve.as_ref().is_some_and(Reserve::is_tight));
-        let done = Section::open(&transaction, self.setting)?.run(jobs)?;
+        let mut section = Section::open(&transaction, self.setting)?;
+        if self.has_lost {
+            section.leap();
+        }
+        let done = section.run(jobs)?;
         if done.is_dirty {
             *submitted = Some(done.seq);
             transaction.commit()?;
@@ -194,13 +206,25 @@ impl Writer {
 
     /// Makes durable what is not yet.
     fn sync(&self) -> Result<(), Trouble> {
+        if self.has_lost {
+            return contained(|| self.transact(&[], true, &mut None))?.map(drop);
+        }
         contained(|| Ok(self.shared.gate().begin_write()?.commit()?))?
+    }
+
+    /// A file that was opened anew has lost what was not synced, or may have.
+    fn notice_reopening(&mut self) {
+        let generation = self.shared.generation();
+        if generation != self.generation {
+            self.has_lost |= self.unsynced > 0;
+            self.unsynced = 0;
+            self.generation = generation;
+        }
     }
 
     /// Opens the file anew: redb does nothing more with one that had an error. What that takes of a full disk, the
     /// reserve gives.
     fn reopen(&mut self) {
-        self.unsynced = 0;
         let reopen = || self.shared.gate().reopen();
         let mut reopened = reopen();
         if reopened.as_ref().is_err_and(is_full) && self.reserve.as_mut().is_some_and(Reserve::release) {
@@ -210,6 +234,7 @@ impl Writer {
             // Whoever comes next tries again.
             tracing::error!(error = %trouble.into_error(), "the store cannot be opened again");
         }
+        self.notice_reopening();
     }
 
     /// Whether the commit that would have led to the change number `seq` left nothing behind.
@@ -222,24 +247,29 @@ impl Writer {
         let unsynced = self.unsynced;
         let fault = Fault::of(&error);
         self.reopen();
+        let is_rolled_back = submitted.is_none_or(|seq| self.is_rolled_back(seq));
         match fault {
             // What was acknowledged and only in memory is gone with the handle, as its level says.
-            Fault::Full if submitted.is_none_or(|seq| self.is_rolled_back(seq)) => {
+            Fault::Full if is_rolled_back => {
                 if unsynced > 0 {
                     tracing::warn!(commits = unsynced, "a full disk took what was not yet synced");
                 }
                 Failure::Full
             }
-            Fault::Full | Fault::Io | Fault::Gone => {
-                self.latch.set(error.to_string());
-                let error = from_redb(error);
-                Failure::Final(match submitted {
-                    Some(_) => fate_unknown(error),
-                    None => poisoned("nothing of this write was done").because(error),
-                })
-            }
-            _ => Failure::RolledBack(from_redb(error)),
+            Fault::Io | Fault::Gone => self.give_up(error, submitted),
+            _ if is_rolled_back => Failure::RolledBack(from_redb(error)),
+            // Tried again in parts, it might be done twice.
+            _ => self.give_up(error, submitted),
         }
+    }
+
+    fn give_up(&mut self, error: redb::Error, submitted: Option<u64>) -> Failure {
+        self.latch.set(error.to_string());
+        let error = from_redb(error);
+        Failure::Final(match submitted {
+            Some(_) => fate_unknown(error),
+            None => poisoned("nothing of this write was done").because(error),
+        })
     }
 }
 
@@ -254,4 +284,74 @@ fn fate_unknown(cause: Error) -> Error {
 
 fn fail_all(jobs: &[Job<'_>], error: &Error) -> Vec<Result<Outcome>> {
     jobs.iter().map(|_| Err(error.duplicate())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RedbConfig;
+    use crate::open;
+    use memlife_core::Timestamp;
+    use memlife_testkit::draft::add;
+
+    fn writer(config: &RedbConfig) -> Writer {
+        let opened = open::open(config).unwrap();
+        Writer {
+            shared: Arc::new(Shared::new(&config.path, config.cache_bytes, opened.handle)),
+            setting: Setting { replica: opened.identity.replica, body_limit: 1 << 20 },
+            reserve: Some(Reserve::open(&config.path, 0)),
+            waiters: Arc::default(),
+            latch: Arc::default(),
+            limits: Limits::default(),
+            level: config.durability,
+            unsynced: 0,
+            has_lost: opened.was_left,
+            generation: 0,
+            refused_bytes: None,
+        }
+    }
+
+    fn batch() -> Batch {
+        let writes = vec![add("a/count", 1).build()];
+        Batch { now: Timestamp::from_ms(1), durability: Durability::Process, token: None, writes }
+    }
+
+    fn seq(writer: &Writer) -> u64 {
+        writer.shared.read(read::state).unwrap().ledger.seq
+    }
+
+    #[test]
+    fn an_error_after_a_commit_that_is_there_is_not_one_of_a_write_to_try_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(&RedbConfig::new(folder.path().join("store.redb")));
+        let batch = batch();
+        let jobs = [Job { batch: &batch, write: &batch.writes[0] }];
+        assert!(writer.resolve(&jobs, Durability::Process)[0].is_ok());
+        let seq = seq(&writer);
+        let damaged = || redb::Error::Corrupted("told by a test".to_owned());
+        assert!(matches!(writer.judge(damaged(), Some(seq + 1)), Failure::RolledBack(_)));
+        assert!(writer.latch.check().is_ok());
+        match writer.judge(damaged(), Some(seq)) {
+            Failure::Final(error) => assert_eq!(error.kind(), ErrorKind::Indeterminate),
+            _ => panic!("it would be done twice"),
+        }
+        assert!(writer.latch.check().is_err());
+    }
+
+    #[test]
+    fn a_file_that_was_opened_anew_gives_out_no_number_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RedbConfig::new(folder.path().join("store.redb")).durability(Durability::Memory);
+        let mut writer = writer(&config);
+        let batch = batch();
+        let jobs = [Job { batch: &batch, write: &batch.writes[0] }];
+        assert!(writer.resolve(&jobs, Durability::Memory)[0].is_ok());
+        let before = seq(&writer);
+        writer.shared.gate().reopen().unwrap();
+        assert!(writer.resolve(&jobs, Durability::Memory)[0].is_ok());
+        assert!(seq(&writer) > before + (1 << 32));
+        let after = seq(&writer);
+        assert!(writer.resolve(&jobs, Durability::Memory)[0].is_ok());
+        assert_eq!(seq(&writer), after + 1);
+    }
 }
