@@ -3,6 +3,7 @@
 use crate::directory::{Names, write_whole};
 use crate::error::{of_call, of_change};
 use memlife_core::{Error, ErrorKind, Result};
+use memlife_store_local::identity;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -95,7 +96,7 @@ impl Staging {
 
     fn set_up(&self) -> Result<Desk> {
         for _ in 0..MAX_TRIES {
-            let name = format!("{:016x}", random()?);
+            let name = format!("{:016x}", identity::random()?);
             match self.claim(&name) {
                 Ok(Some(folder)) => return Ok(Desk { name, folder: Arc::new(folder) }),
                 Ok(None) | Err(Errno::EXIST) => {}
@@ -133,12 +134,6 @@ impl Drop for Staging {
 fn open_folder(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     fs::openat(parent, name, flags, Mode::empty())
-}
-
-fn random() -> Result<u64> {
-    getrandom::u64().map_err(|error| {
-        Error::new(ErrorKind::Unavailable, "the system has no randomness to give").because(error.to_string())
-    })
 }
 
 #[cfg(test)]

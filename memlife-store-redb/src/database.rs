@@ -1,7 +1,8 @@
 use crate::backend::Backend;
-use crate::error::{Fault, Trouble, corrupt, from_redb};
+use crate::error::{Fault, Trouble, from_redb};
 use crate::view::View;
 use memlife_core::{Error, Result};
+use memlife_store_local::error::{damaged, read_only};
 use redb::{Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 use std::fmt;
 use std::fs::File;
@@ -94,7 +95,7 @@ impl Shared {
                 }
             }
         }
-        Err(last.unwrap_or_else(crate::error::damaged))
+        Err(last.unwrap_or_else(damaged))
     }
 
     /// Waits until nobody writes.
@@ -126,7 +127,7 @@ impl Gate<'_> {
         let current = self.shared.current.read().unwrap_or_else(PoisonError::into_inner);
         match &current.handle {
             Some(Handle::Writing(database)) => Ok(database.begin_write()?),
-            Some(Handle::Reading(_)) => Err(Trouble::One(crate::error::read_only())),
+            Some(Handle::Reading(_)) => Err(Trouble::One(read_only())),
             None => Err(Trouble::All(redb::Error::DatabaseClosed)),
         }
     }
@@ -223,8 +224,7 @@ pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let reason = panic.downcast_ref::<String>().map(String::as_str);
         let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
-        corrupt("the store's file is damaged: run `memlife verify --repair`, or restore a backup")
-            .because(reason.to_owned())
+        damaged().because(reason.to_owned())
     })
 }
 

@@ -1,4 +1,5 @@
 use memlife_core::{Error, ErrorKind};
+use memlife_store_local::error::{damaged, full};
 use std::io;
 use std::path::Path;
 
@@ -148,38 +149,4 @@ pub(crate) fn locked(path: &Path) -> Error {
         path.display()
     );
     Error::new(ErrorKind::Locked, message)
-}
-
-pub(crate) fn full() -> Error {
-    let message =
-        "the disk is full: free some space; deletes and sweeps still run, and writing resumes by itself";
-    Error::new(ErrorKind::Full, message)
-}
-
-pub(crate) fn read_only() -> Error {
-    let message = "the store was opened read-only: check the permissions of the file and its folder";
-    Error::new(ErrorKind::Unavailable, message)
-}
-
-pub(crate) fn poisoned(reason: &str) -> Error {
-    let message =
-        format!("an earlier write failed ({reason}): reads go on; open the store anew to write again");
-    Error::new(ErrorKind::Poisoned, message)
-}
-
-pub(crate) fn damaged() -> Error {
-    corrupt("the store's file is damaged: run `memlife verify --repair`, or restore a backup")
-}
-
-pub(crate) fn corrupt(message: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, message)
-}
-
-/// An error of the file system at `path`.
-pub(crate) fn at_path(path: &Path, what: &str, error: io::Error) -> Error {
-    let kind = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
-        _ => ErrorKind::Unavailable,
-    };
-    Error::new(kind, format!("{what} {}: {error}", path.display())).because(error)
 }

@@ -1,13 +1,14 @@
 use crate::error::Trouble;
 use crate::read::state;
-use crate::removals::{StoredRun, damaged};
+use crate::removals::decode;
 use crate::rows;
 use crate::schema::{CHANGES, ENTRY, REMOVED};
 use memlife_core::Result;
 use memlife_core::record::Record;
-use memlife_core::store::{Changes, Cursor, CursorPart, Feed, FeedItem, FeedPage, Want};
+use memlife_core::store::{Changes, Feed, FeedItem, FeedState, RemovalRun, Want};
 use redb::ReadTransaction;
 use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::ControlFlow;
 
 /// What changed after the cursor, in one snapshot.
 pub(crate) fn changes(
@@ -16,26 +17,16 @@ pub(crate) fn changes(
     query: &Feed,
 ) -> Result<Changes, Trouble> {
     let state = state(transaction)?;
-    let (head, floor) = (state.ledger.seq, state.floor);
-    let cursor = |seq| Cursor { parts: vec![CursorPart { incarnation, seq }] };
-    let page =
-        |items, seq| Changes::Page(FeedPage { items, next: cursor(seq), clock: state.ledger.clock.at });
-    let after = match query.after.as_ref().map(|after| after.parts.as_slice()) {
-        None => return Ok(page(Vec::new(), head)),
-        Some([]) if floor == 0 => 0,
-        Some([part]) if part.incarnation == incarnation && (floor..=head).contains(&part.seq) => part.seq,
-        Some(_) => return Ok(Changes::Gap(cursor(head))),
+    let feed =
+        FeedState { incarnation, seq: state.ledger.seq, floor: state.floor, clock: state.ledger.clock.at };
+    let after = match feed.position(query) {
+        ControlFlow::Continue(after) => after,
+        ControlFlow::Break(answer) => return Ok(answer),
     };
     let limit = query.limit.max(1);
     let mut items = records(transaction, after, limit, query.want)?;
     items.extend(removals(transaction, after, limit)?);
-    items.sort_unstable_by_key(|(seq, _)| *seq);
-    items.truncate(limit);
-    let next = match items.last() {
-        Some((seq, _)) if items.len() == limit => *seq,
-        _ => head,
-    };
-    Ok(page(items.into_iter().map(|(_, item)| item).collect(), next))
+    Ok(feed.page(items, limit))
 }
 
 /// The first `limit` records after `after`. A damaged one is left out: it is an error for whoever asks for its
@@ -79,7 +70,7 @@ fn removals(
     let mut items = Vec::new();
     for row in transaction.open_table(REMOVED)?.range::<u64>((Excluded(after), Unbounded))? {
         let (seq, row) = row?;
-        let run = StoredRun::read(seq.value(), row.value()).ok_or_else(damaged);
+        let run = decode(seq.value(), row.value()).ok_or_else(RemovalRun::damaged);
         match run.and_then(|run| run.removals(after)) {
             Ok(removals) => {
                 items.extend(removals.into_iter().map(|removal| (removal.seq, FeedItem::Removed(removal))));

@@ -12,9 +12,9 @@
 //! | room | what it is for |
 //! |---|---|
 //! | `config` | what a store is opened with |
-//! | `open`, `schema`, `frame`, `identity`, `place`, `reserve`, `backend`, `database` | the file, its format and who it is |
-//! | `writer`, `transaction`, `usage`, `removals`, `rows`, `latch` | one commit, and what ends all commits |
-//! | `read`, `feed`, `waiters` | reading, on the caller's thread |
+//! | `open`, `schema`, `frame`, `place`, `reserve`, `backend`, `database` | the file, its format and who it is |
+//! | `writer`, `transaction`, `usage`, `removals`, `rows` | one commit |
+//! | `read`, `feed` | reading, on the caller's thread |
 //! | `verify`, `view`, `repair` | checking and rebuilding |
 
 mod backend;
@@ -23,8 +23,6 @@ mod database;
 mod error;
 mod feed;
 mod frame;
-mod identity;
-mod latch;
 mod open;
 mod place;
 mod read;
@@ -38,7 +36,6 @@ mod transaction;
 mod usage;
 mod verify;
 mod view;
-mod waiters;
 mod writer;
 
 pub use config::RedbConfig;

@@ -1,10 +1,12 @@
 use crate::config::RedbConfig;
 use crate::database::{self, Handle, contained};
-use crate::error::{Fault, Trouble, at_path, corrupt, from_redb, locked};
+use crate::error::{Fault, Trouble, from_redb, locked};
 use crate::schema::{CHANGES, DUE, ENTRY, FORMAT, IDENTITY, Identity, LEDGER, OWN, REMOVED, State, USAGE};
-use crate::waiters::now;
-use crate::{identity, place, reserve, transaction};
+use crate::{place, reserve, transaction};
 use memlife_core::{Error, ErrorKind, Result};
+use memlife_store_local::error::{at_path, corrupt, emptied};
+use memlife_store_local::reserve::path_of;
+use memlife_store_local::{identity, now};
 use redb::{Database, ReadTransaction};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
@@ -72,12 +74,8 @@ fn replace_empty(config: &RedbConfig) -> Result<Opened> {
     if !place::is_at(&empty, path).map_err(unreadable)? || empty.metadata().map_err(unreadable)?.len() > 0 {
         return open_existing(config);
     }
-    if reserve::path_of(path).exists() {
-        let message = format!(
-            "{} is empty, though the reserve beside it says that it held a store: restore a backup, or remove both",
-            path.display()
-        );
-        return Err(corrupt(&message));
+    if path_of(path).exists() {
+        return Err(emptied(path));
     }
     if !config.create {
         return Err(corrupt(&format!("{} is empty and no store: restore a backup", path.display())));
@@ -113,7 +111,7 @@ fn create(config: &RedbConfig, rename: impl FnOnce(&Path, &Path) -> io::Result<(
 
 /// A reserve that was there before the store is a leftover. Nobody else has one here: the store is open.
 fn clear_reserve(path: &Path) {
-    match std::fs::remove_file(reserve::path_of(path)) {
+    match std::fs::remove_file(path_of(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(%error, "the leftover reserve beside a new store stays");
         }
@@ -185,7 +183,7 @@ fn open_for_writing(config: &RedbConfig) -> Result<Opened, Trouble> {
         Err(Trouble::All(error)) if Fault::of(&error) == Fault::ReadOnly => return look(config),
         // The recovery after a crash takes some pages, and the reserve is there to give them.
         Err(Trouble::All(error)) if Fault::of(&error) == Fault::Full => {
-            if !reserve::release(&reserve::path_of(path)) {
+            if !reserve::release(&path_of(path)) {
                 return Err(Trouble::All(error));
             }
             database::open(path, config.cache_bytes)

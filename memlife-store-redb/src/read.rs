@@ -1,16 +1,14 @@
-use crate::error::{Trouble, corrupt};
+use crate::error::Trouble;
 use crate::rows;
 use crate::schema::{DUE, ENTRY, OWN, State, USAGE};
 use crate::transaction;
-use crate::usage::{decode, group_of, tag_of};
+use crate::usage::decode;
 use memlife_core::record::Record;
-use memlife_core::store::{Due, DuePage, Fetched, Page, Scan, UsagePage, UsageQuery, Want};
+use memlife_core::store::{Due, DuePage, Fetched, Group, Page, Room, Scan, UsagePage, UsageQuery, Want};
 use memlife_core::{Key, Result, Timestamp};
+use memlife_store_local::error::corrupt;
 use redb::{ReadOnlyTable, ReadTransaction};
 use std::ops::Bound::{Excluded, Included, Unbounded};
-
-/// The first text behind every system key.
-const FIRST_USER_KEY: &str = "\u{2}";
 
 /// The table of records in a read transaction.
 type Entries = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -40,16 +38,12 @@ fn get_one(entries: &Entries, key: &Key, want: Want) -> Result<Option<Record>, T
 pub(crate) fn scan(transaction: &ReadTransaction, query: &Scan) -> Result<Page, Trouble> {
     let clock = state(transaction)?.ledger.clock.at;
     let mut page = Page { records: Vec::new(), next: None, clock };
-    // A prefix says itself whose keys it is for.
-    if query.within.as_ref().is_some_and(|within| within.starts_with('\u{1}') != query.system) {
+    if query.is_of_other_keys() {
         return Ok(page);
     }
     let entries = transaction.open_table(ENTRY)?;
     let mut room = Room::of(query);
-    let after = query.after.as_ref().map(Key::as_str);
-    // Between `a/b` and `a/b/` stand keys such as `a/b-x`, so the key itself comes apart from those below it.
-    if let Some(within) = query.within.as_deref().filter(|within| after.is_none_or(|after| after < *within))
-        && let Ok(key) = Key::from_stored(within)
+    if let Some(key) = query.first()
         && let Some(found) = one_of_page(get_one(&entries, &key, query.want))?.transpose()
     {
         room.take(&found);
@@ -70,7 +64,7 @@ fn one_of_page<T>(found: Result<T, Trouble>) -> Result<Result<T>, Trouble> {
 }
 
 fn fill(entries: &Entries, query: &Scan, room: &mut Room, page: &mut Page) -> Result<(), Trouble> {
-    let (from, to) = bounds(query);
+    let (from, to) = query.bounds();
     let after = query.after.as_ref().map(Key::as_str).filter(|after| *after >= from.as_str());
     if after.is_some_and(|after| to.as_deref().is_some_and(|to| after >= to)) {
         page.next = None;
@@ -107,40 +101,6 @@ fn fill(entries: &Entries, query: &Scan, room: &mut Room, page: &mut Page) -> Re
     Ok(())
 }
 
-/// The first text of a scan, and the first behind it.
-fn bounds(query: &Scan) -> (String, Option<String>) {
-    match query.within.as_deref() {
-        // `0` follows `/`.
-        Some(within) => (format!("{within}/"), Some(format!("{within}0"))),
-        None if query.system => (String::new(), Some(FIRST_USER_KEY.to_owned())),
-        None => (FIRST_USER_KEY.to_owned(), None),
-    }
-}
-
-/// What still fits a page.
-struct Room {
-    records: usize,
-    bytes: usize,
-}
-
-impl Room {
-    fn of(query: &Scan) -> Self {
-        // No page is as large as that.
-        let bytes = if query.bytes == 0 { usize::MAX } else { query.bytes };
-        Room { records: query.limit.max(1), bytes }
-    }
-
-    fn take(&mut self, record: &Result<Record>) {
-        let body = record.as_ref().ok().and_then(|record| record.body.as_ref());
-        self.records = self.records.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(body.map_or(0, |body| body.as_bytes().len()));
-    }
-
-    fn is_full(&self) -> bool {
-        self.records == 0 || self.bytes == 0
-    }
-}
-
 /// Entries whose bytes may go, oldest first.
 pub(crate) fn due(transaction: &ReadTransaction, query: &Due) -> Result<DuePage, Trouble> {
     let state = state(transaction)?;
@@ -174,11 +134,12 @@ pub(crate) fn usage(transaction: &ReadTransaction, query: &UsageQuery) -> Result
         return Ok(page);
     }
     let table = transaction.open_table(USAGE)?;
-    let after = query.after.as_ref().map(tag_of).unwrap_or_default();
+    let after = query.after.as_ref().map(Group::tag).unwrap_or_default();
     for row in table.range::<&[u8]>((Excluded(after.as_bytes()), Unbounded))? {
         let (tag, row) = row?;
         // One that cannot be read is for `verify` to mend, not a reason to fail.
-        if let (Some(group), Some(tally)) = (group_of(tag.value()), decode(row.value())) {
+        let group = std::str::from_utf8(tag.value()).ok().and_then(Group::of_tag);
+        if let (Some(group), Some(tally)) = (group, decode(row.value())) {
             page.groups.push((group, tally));
         }
         if page.groups.len() >= query.limit {

@@ -1,18 +1,20 @@
 use crate::config::RedbConfig;
 use crate::database::{self, Gate, Handle, Shared, contained};
-use crate::error::{Fault, Trouble, at_path};
+use crate::error::{Fault, Trouble};
 use crate::frame::Writer;
-use crate::removals::{Removals, StoredRun};
+use crate::removals::{self, Removed};
 use crate::rows;
 use crate::schema::{
     CHANGES, DUE, ENTRY, IDENTITY, Identity, LEDGER, LOST_FOUND, OWN, REMOVED, State, USAGE,
 };
 use crate::usage::encode;
 use crate::verify::{Counted, Report, look, sound, walk};
-use crate::{identity, place, read};
+use crate::{place, read};
 use memlife_core::record::Record;
-use memlife_core::store::{Cause, Finding, Repair, Verification};
+use memlife_core::store::{Cause, Finding, Removals, Repair, Verification};
 use memlife_core::{GRACE_MS, Key, Ledger, Result};
+use memlife_store_local::error::at_path;
+use memlife_store_local::identity;
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use std::io;
 use std::path::Path;
@@ -161,7 +163,7 @@ fn copy_removals(from: &ReadTransaction, to: &WriteTransaction, state: &mut Stat
             break;
         };
         state.ledger.seq = state.ledger.seq.max(seq.value());
-        match StoredRun::read(seq.value(), row.value()).filter(|run| run.removals(0).is_ok()) {
+        match removals::decode(seq.value(), row.value()).filter(|run| run.removals(0).is_ok()) {
             Some(run) => {
                 state.kept += run.count;
                 removed.insert(seq.value(), row.value())?;
@@ -198,7 +200,7 @@ fn copy_entries(from: &ReadTransaction, to: &WriteTransaction, state: &mut State
 /// Rows that cannot be read, moved where no reader meets them.
 struct Lost<'t> {
     table: redb::Table<'t, u64, &'static [u8]>,
-    removed: redb::Table<'t, u64, &'static [u8]>,
+    removed: Removed<'t>,
     removals: Removals,
 }
 
@@ -227,14 +229,15 @@ impl<'t> Lost<'t> {
         self.table.insert(seq, kept.as_slice())?;
         match key.filter(|key| !key.is_system()) {
             Some(key) => {
-                self.removals.push(&mut self.removed, &key, seq, state.ledger.clock.at, Cause::Purged)
+                let run = self.removals.push(&key, seq, state.ledger.clock.at, Cause::Purged);
+                removals::write(&mut self.removed, run)
             }
             None => Ok(()),
         }
     }
 
     fn close(mut self, state: &mut State) -> Result<(), Trouble> {
-        self.removals.flush(&mut self.removed)?;
+        removals::write(&mut self.removed, self.removals.finish())?;
         state.kept += self.removals.added();
         Ok(())
     }

@@ -1,9 +1,9 @@
-use crate::error::corrupt;
 use crate::schema::DueKey;
 use bytes::Bytes;
 use memlife_core::record::{Body, Head, ReclaimClass, Record};
 use memlife_core::store::{DueEntry, Locator, Want};
 use memlife_core::{Key, Result, Timestamp};
+use memlife_store_local::error::corrupt;
 
 /// The row of a record: the length of the head, the head, the body where there is one. Both carry checksums, and
 /// the head's is over the key as well.

@@ -1,7 +1,7 @@
 use crate::frame::{Reader, Writer};
-use crate::identity;
 use memlife_core::store::{Cause, Tally, Totals};
 use memlife_core::{Hlc, Ledger, ReplicaId, Result, Timestamp};
+use memlife_store_local::identity;
 use redb::TableDefinition;
 
 /// The format this build writes.

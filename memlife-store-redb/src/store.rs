@@ -1,22 +1,20 @@
 use crate::config::RedbConfig;
 use crate::database::{Handle, Shared};
-use crate::error::read_only;
-use crate::latch::Latch;
 use crate::open;
 use crate::reserve::Reserve;
 use crate::schema::Identity;
 use crate::transaction::Setting;
-use crate::waiters::{Waiters, now};
 use crate::writer::Writer;
-use crate::{feed, place, read, repair};
+use crate::{feed, read, repair};
 use async_trait::async_trait;
 use memlife_core::store::{
-    Batch, Changes, Due, DuePage, Durability, Feed, FeedPage, Fetched, Limits, Outcome, Page, Repair, Scan,
-    StoreInfo, UsagePage, UsageQuery, Verification, Verify, Want, Warning,
+    Batch, Changes, Due, DuePage, Durability, Feed, Fetched, Limits, Outcome, Page, Repair, Scan, StoreInfo,
+    UsagePage, UsageQuery, Verification, Verify, Want, Warning,
 };
-use memlife_core::{Error, ErrorKind, GroupCommit, Key, Result, Store};
+use memlife_core::{GroupCommit, Key, Result, Store};
+use memlife_store_local::error::{check_durability, read_only};
+use memlife_store_local::{Latch, Waiters, on_own_thread, place};
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// A store in one redb file, open in one place at a time.
 ///
@@ -50,10 +48,7 @@ impl RedbStore {
     /// another program, `Unsupported` for a store of a newer memlife and for a durability above `disk`, `Corrupt` for
     /// a damaged file, `Unavailable` and `Full` where the file system refuses. What is no store of ours is not changed.
     pub fn open(config: RedbConfig) -> Result<Self> {
-        if config.durability > Durability::Disk {
-            let message = format!("a file cannot give the durability {}: ask for `disk`", config.durability);
-            return Err(Error::new(ErrorKind::Unsupported, message).during("open"));
-        }
+        check_durability(config.durability).map_err(|error| error.during("open"))?;
         let opened = open::open(&config).map_err(|error| error.during("open"))?;
         let is_read_only = matches!(opened.handle, Handle::Reading(_));
         let info = info(&config, &opened.identity, is_read_only);
@@ -138,20 +133,7 @@ impl Store for RedbStore {
             let read = |transaction: &_| feed::changes(transaction, self.info.incarnation, query);
             self.shared.read(read).map_err(|error| error.during("changes"))
         };
-        let may_wait = !query.wait.is_zero() && query.after.is_some();
-        let Some(deadline) = now().checked_add(query.wait).filter(|_| may_wait) else { return look() };
-        loop {
-            let signal = self.waiters.register(deadline);
-            let changes = look()?;
-            let is_empty = matches!(&changes, Changes::Page(FeedPage { items, .. }) if items.is_empty());
-            match signal {
-                Some(signal) if is_empty && now() < deadline => {
-                    // An ended watch looks once more, as a signal does.
-                    let _ = signal.await;
-                }
-                _ => return Ok(changes),
-            }
-        }
+        self.waiters.changes(query, look).await
     }
 
     async fn usage(&self, query: &UsageQuery) -> Result<UsagePage> {
@@ -176,18 +158,4 @@ impl Verify for RedbStore {
         let check = on_own_thread(move || repair::verify(&shared, &config, identity, repair)).await;
         check.map_err(|error| error.during("verify"))
     }
-}
-
-/// Runs what takes long beside the caller's tasks.
-async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (reply, answer) = oneshot::channel();
-    let builder = std::thread::Builder::new().name("memlife-verify".to_owned());
-    // Nobody waits for the answer any more when the caller went away.
-    let spawned = builder.spawn(move || drop(reply.send(work())));
-    if let Err(error) = spawned {
-        let message = "the system has no thread to give: try again later";
-        return Err(Error::new(ErrorKind::Unavailable, message).because(error));
-    }
-    let ended = || Error::new(ErrorKind::Internal, "the check ended by a bug in memlife: report it");
-    answer.await.map_err(|_| ended())?
 }

@@ -1,11 +1,12 @@
-use crate::error::{Trouble, corrupt};
-use crate::removals::{Removals, Removed, prune};
+use crate::error::Trouble;
+use crate::removals::{self, Removed, prune};
 use crate::rows;
 use crate::schema::{CHANGES, DUE, DueKey, ENTRY, LEDGER, OWN, REMOVED, State, USAGE};
 use crate::usage::Groups;
 use memlife_core::record::Record;
-use memlife_core::store::{Batch, Cause, Change, Op, Outcome, Write};
+use memlife_core::store::{Batch, Cause, Change, Op, Outcome, Removals, Write};
 use memlife_core::{Context, Effect, Key, ReplicaId, Result, decide, needs_body};
+use memlife_store_local::error::corrupt;
 use redb::{ReadableTable, Table, WriteTransaction};
 use std::fmt;
 
@@ -180,18 +181,19 @@ impl<'t> Section<'t> {
         if key.is_system() {
             return Ok(());
         }
-        self.removals.push(&mut self.tables.removed, key, seq, self.state.ledger.clock.at, cause)
+        let run = self.removals.push(key, seq, self.state.ledger.clock.at, cause);
+        removals::write(&mut self.tables.removed, run)
     }
 
     /// Writes what the transaction gathered: all but the commit.
     fn finish(mut self) -> Result<(), Trouble> {
-        self.removals.flush(&mut self.tables.removed)?;
+        removals::write(&mut self.tables.removed, self.removals.finish())?;
         let state = &mut self.state;
         state.kept += self.removals.added();
         let seqs = (self.seq_before, state.ledger.seq);
-        let pruned = prune(&mut self.tables.removed, seqs, state.ledger.clock.at, state.kept)?;
-        state.kept = state.kept.saturating_sub(pruned.count);
-        state.floor = state.floor.max(pruned.floor);
+        let (pruned, floor) = prune(&mut self.tables.removed, seqs, state.ledger.clock.at, state.kept)?;
+        state.kept = state.kept.saturating_sub(pruned);
+        state.floor = state.floor.max(floor);
         self.groups.flush(&mut self.tables.usage, &mut state.totals.tally)?;
         self.tables.own.insert(LEDGER, state.encode().as_slice())?;
         Ok(())

@@ -6,9 +6,6 @@ use memlife_core::store::{Group, Tally};
 use redb::{ReadableTable, Table};
 use std::collections::BTreeMap;
 
-/// Stands between rule and namespace in a tag: less than any character of either, so that tags sort as groups.
-const SEPARATOR: char = '\u{1f}';
-
 /// What one transaction adds to and takes from the tallies of groups.
 #[derive(Debug, Default)]
 pub(crate) struct Groups(BTreeMap<String, (Tally, Tally)>);
@@ -16,14 +13,14 @@ pub(crate) struct Groups(BTreeMap<String, (Tally, Tally)>);
 impl Groups {
     /// Counts an entry in, if usage counts it.
     pub(crate) fn add(&mut self, key: &Key, head: &Head) {
-        if let Some(tag) = tag_of_entry(key, head) {
+        if let Some(tag) = Group::tag_of_entry(key, head) {
             self.0.entry(tag).or_default().0.add(Tally::of(head));
         }
     }
 
     /// Counts an entry out.
     pub(crate) fn subtract(&mut self, key: &Key, head: &Head) {
-        if let Some(tag) = tag_of_entry(key, head) {
+        if let Some(tag) = Group::tag_of_entry(key, head) {
             self.0.entry(tag).or_default().1.add(Tally::of(head));
         }
     }
@@ -68,20 +65,4 @@ pub(crate) fn decode(row: &[u8]) -> Option<Tally> {
         raw_bytes: row.number()?,
         compressed: row.number()?,
     })
-}
-
-/// The tag of the group that counts the entry, if one does.
-pub(crate) fn tag_of_entry(key: &Key, head: &Head) -> Option<String> {
-    (head.alive && !key.is_system()).then(|| format!("{}{SEPARATOR}{}", head.rule, key.namespace()))
-}
-
-/// The tag of a group, as stored.
-pub(crate) fn tag_of(group: &Group) -> String {
-    format!("{}{SEPARATOR}{}", group.rule, group.namespace)
-}
-
-/// The group of a stored tag.
-pub(crate) fn group_of(tag: &[u8]) -> Option<Group> {
-    let (rule, namespace) = std::str::from_utf8(tag).ok()?.split_once(SEPARATOR)?;
-    Some(Group { rule: rule.into(), namespace: namespace.into() })
 }

@@ -1,13 +1,14 @@
 use crate::database::contained;
-use crate::error::{Trouble, corrupt};
-use crate::removals::{StoredRun, damaged};
+use crate::error::Trouble;
+use crate::removals::decode as decode_run;
 use crate::rows;
 use crate::schema::{CHANGES, DUE, ENTRY, OWN, REMOVED, State, USAGE};
 use crate::transaction::state;
-use crate::usage::{decode, tag_of_entry};
+use crate::usage::decode;
 use memlife_core::record::{Body, Head, Record};
-use memlife_core::store::{Finding, Limits, Tally, Verification, Want};
+use memlife_core::store::{Finding, Group, Limits, RemovalRun, Tally, Verification, Want};
 use memlife_core::{Hlc, Key, Result};
+use memlife_store_local::error::corrupt;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 use std::collections::BTreeMap;
 
@@ -39,7 +40,7 @@ impl Counted {
         self.last_time = self.last_time.max(head.stamp.time);
         self.due += u64::from(head.reclaim_at().is_some());
         self.changes += u64::from(!key.is_system());
-        if let Some(tag) = tag_of_entry(key, head) {
+        if let Some(tag) = Group::tag_of_entry(key, head) {
             self.groups.entry(tag).or_default().add(Tally::of(head));
             self.total.add(Tally::of(head));
         }
@@ -179,7 +180,7 @@ fn removals(transaction: &ReadTransaction, report: &mut Report) -> Result<(), Tr
             return Err(Trouble::One(corrupt("the removals are not in order")));
         }
         last = Some(seq.value());
-        let run = StoredRun::read(seq.value(), row.value()).ok_or_else(damaged);
+        let run = decode_run(seq.value(), row.value()).ok_or_else(RemovalRun::damaged);
         match run.and_then(|run| run.removals(0).map(|_| run.count)) {
             Ok(more) => count += more,
             Err(error) => report.add(None, "removed", error.to_string()),

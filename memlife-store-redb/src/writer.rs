@@ -1,12 +1,12 @@
 use crate::database::{Shared, contained};
-use crate::error::{Fault, Trouble, from_redb, full, poisoned, read_only};
-use crate::latch::Latch;
+use crate::error::{Fault, Trouble, from_redb};
 use crate::read;
 use crate::reserve::Reserve;
 use crate::transaction::{Done, Job, Section, Setting, is_freeing};
-use crate::waiters::Waiters;
 use memlife_core::store::{Batch, Durability, Limits, Outcome};
 use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Patience, Result};
+use memlife_store_local::error::{check_batch, full, poisoned, read_only};
+use memlife_store_local::{Latch, Waiters};
 use std::sync::Arc;
 
 /// Commits that are not synced before one is: redb uses no page again that only such commits freed.
@@ -81,16 +81,7 @@ impl Writer {
         if self.reserve.is_none() {
             return Some(read_only());
         }
-        if batch.writes.len() > self.limits.batch_writes {
-            let (has, limit) = (batch.writes.len(), self.limits.batch_writes);
-            let message = format!("a batch of {has} writes: send at most {limit} at once");
-            return Some(Error::new(ErrorKind::TooLarge, message));
-        }
-        if batch.durability > Durability::Disk {
-            let message = format!("a file cannot give the durability {}: ask for `disk`", batch.durability);
-            return Some(Error::new(ErrorKind::Unsupported, message));
-        }
-        self.latch.check().err()
+        check_batch(batch, &self.limits).and_then(|()| self.latch.check()).err()
     }
 
     /// Commits all jobs together; where that fails for space or damage, in smaller parts, so that no write fails

@@ -1,7 +1,7 @@
 use crate::config::SqliteConfig;
 use crate::connection::{self, Role};
 use crate::error::Fault;
-use crate::latch::Latch;
+use memlife_store_local::Latch;
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};

@@ -1,7 +1,6 @@
 use memlife_core::{Error, ErrorKind};
+use memlife_store_local::error::{damaged, full};
 use rusqlite::ffi;
-use std::io;
-use std::path::Path;
 
 /// What an error of SQLite means for the transaction it happened in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +63,7 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> Error {
         ),
         Fault::Full => return full(),
         Fault::Io => (ErrorKind::Unavailable, "reading or writing the store's file failed: check the disk"),
-        Fault::Corrupt => (
-            ErrorKind::Corrupt,
-            "the store's file is damaged: run `memlife verify --repair`, or restore a backup",
-        ),
+        Fault::Corrupt => return damaged().because(error),
         Fault::ReadOnly => (
             ErrorKind::Unavailable,
             "the store's file cannot be opened or written: check that it is still there and its permissions",
@@ -75,34 +71,4 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> Error {
         Fault::Other => (ErrorKind::Internal, "SQLite refused a statement: report this as a bug"),
     };
     Error::new(kind, message).because(error)
-}
-
-pub(crate) fn full() -> Error {
-    let message =
-        "the disk is full: free some space; deletes and sweeps still run, and writing resumes by itself";
-    Error::new(ErrorKind::Full, message)
-}
-
-pub(crate) fn read_only() -> Error {
-    let message = "the store was opened read-only: check the permissions of the file and its folder";
-    Error::new(ErrorKind::Unavailable, message)
-}
-
-pub(crate) fn poisoned(reason: &str) -> Error {
-    let message =
-        format!("an earlier write failed ({reason}): reads go on; open the store anew to write again");
-    Error::new(ErrorKind::Poisoned, message)
-}
-
-pub(crate) fn corrupt(message: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, message)
-}
-
-/// An error of the file system at `path`.
-pub(crate) fn at_path(path: &Path, what: &str, error: io::Error) -> Error {
-    let kind = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
-        _ => ErrorKind::Unavailable,
-    };
-    Error::new(kind, format!("{what} {}: {error}", path.display())).because(error)
 }

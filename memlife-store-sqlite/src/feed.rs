@@ -1,19 +1,13 @@
 use crate::error::from_sqlite;
 use crate::read::Outside;
-use crate::removals::StoredRun;
+use crate::removals::read;
 use crate::rows;
 use crate::transaction::unpack_clock;
+use memlife_core::Result;
 use memlife_core::record::Record;
-use memlife_core::store::{Changes, Cursor, CursorPart, Feed, FeedItem, FeedPage, Want};
-use memlife_core::{Result, Timestamp};
+use memlife_core::store::{Changes, Feed, FeedItem, FeedState, RemovalRun, Want};
 use rusqlite::{Connection, Row};
-
-/// The feed's state in one snapshot.
-struct Head {
-    seq: u64,
-    floor: u64,
-    clock: Timestamp,
-}
+use std::ops::ControlFlow;
 
 /// What changed after the cursor, in one snapshot that the caller holds.
 pub(crate) fn changes(
@@ -22,33 +16,22 @@ pub(crate) fn changes(
     incarnation: u64,
     query: &Feed,
 ) -> Result<Changes> {
-    let head = head(connection).map_err(from_sqlite)?;
-    let cursor = |seq| Cursor { parts: vec![CursorPart { incarnation, seq }] };
-    let page = |items, seq| Changes::Page(FeedPage { items, next: cursor(seq), clock: head.clock });
-    let after = match query.after.as_ref().map(|after| after.parts.as_slice()) {
-        None => return Ok(page(Vec::new(), head.seq)),
-        Some([]) if head.floor == 0 => 0,
-        Some([part]) if part.incarnation == incarnation && (head.floor..=head.seq).contains(&part.seq) => {
-            part.seq
-        }
-        Some(_) => return Ok(Changes::Gap(cursor(head.seq))),
+    let state = state(connection, incarnation).map_err(from_sqlite)?;
+    let after = match state.position(query) {
+        ControlFlow::Continue(after) => after,
+        ControlFlow::Break(answer) => return Ok(answer),
     };
     let limit = query.limit.max(1);
     let mut items = records(connection, outside, after, limit, query.want)?;
     items.extend(removals(connection, after, limit).map_err(from_sqlite)?);
-    items.sort_unstable_by_key(|(seq, _)| *seq);
-    items.truncate(limit);
-    let next = match items.last() {
-        Some((seq, _)) if items.len() == limit => *seq,
-        _ => head.seq,
-    };
-    Ok(page(items.into_iter().map(|(_, item)| item).collect(), next))
+    Ok(state.page(items, limit))
 }
 
-fn head(connection: &Connection) -> rusqlite::Result<Head> {
+fn state(connection: &Connection, incarnation: u64) -> rusqlite::Result<FeedState> {
     let mut select = connection.prepare_cached("SELECT seq, floor, clock FROM ledger WHERE id = 0")?;
     select.query_row([], |row| {
-        Ok(Head {
+        Ok(FeedState {
+            incarnation,
             seq: row.get::<_, i64>(0)?.cast_unsigned(),
             floor: row.get::<_, i64>(1)?.cast_unsigned(),
             clock: unpack_clock(row.get(2)?).at,
@@ -108,7 +91,7 @@ fn removals(connection: &Connection, after: u64, limit: usize) -> rusqlite::Resu
     while items.len() < limit
         && let Some(row) = rows.next()?
     {
-        match StoredRun::read(row)?.removals(after) {
+        match read(row)?.ok_or_else(RemovalRun::damaged).and_then(|run| run.removals(after)) {
             Ok(removals) => {
                 items.extend(removals.into_iter().map(|removal| (removal.seq, FeedItem::Removed(removal))));
             }

@@ -2,7 +2,6 @@ use crate::bodies::Bodies;
 use crate::checkpoint::{Checkpointer, Lengths};
 use crate::config::SqliteConfig;
 use crate::error::from_sqlite;
-use crate::latch::Latch;
 use crate::open::{self, Opened};
 use crate::readers::{Readers, snapshot};
 use crate::recent::Recent;
@@ -11,16 +10,17 @@ use crate::schema::Sort;
 use crate::transaction::Setting;
 use crate::usage::Groups;
 use crate::verify::Check;
-use crate::waiters::{Waiters, now};
+use crate::waiters::waiters;
 use crate::writer::{Writer, idle_write};
-use crate::{feed, place, read};
+use crate::{feed, read};
 use memlife_core::store::{
-    Batch, Changes, Due, DuePage, Durability, Feed, FeedPage, Fetched, Finding, Limits, Outcome, Page,
-    Repair, Scan, StoreInfo, UsagePage, UsageQuery, Verification, Want,
+    Batch, Changes, Due, DuePage, Durability, Feed, Fetched, Finding, Limits, Outcome, Page, Repair, Scan,
+    StoreInfo, UsagePage, UsageQuery, Verification, Want,
 };
-use memlife_core::{Error, ErrorKind, GroupCommit, Key, Result, Timestamp};
+use memlife_core::{GroupCommit, Key, Result, Timestamp};
+use memlife_store_local::error::{check_durability, read_only};
+use memlife_store_local::{Latch, Waiters, on_own_thread, place};
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// Keys that are reindexed in one commit.
 const REINDEX_BATCH: usize = 1_000;
@@ -58,10 +58,7 @@ impl Index {
         location: String,
         bodies: Option<Arc<dyn Bodies>>,
     ) -> Result<Self> {
-        if config.durability > Durability::Disk {
-            let message = format!("a file cannot give the durability {}: ask for `disk`", config.durability);
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
+        check_durability(config.durability)?;
         let sort = if bodies.is_some() { Sort::Index } else { Sort::Store };
         let mut opened = open::open(config, sort).map_err(|error| error.during("open"))?;
         let limits = Limits {
@@ -80,7 +77,7 @@ impl Index {
             warnings: place::warnings(&config.path),
         };
         let recent = Arc::<Recent>::default();
-        let (waiters, latch) = (Arc::<Waiters>::default(), Arc::<Latch>::default());
+        let (waiters, latch) = (Arc::new(waiters(config)), Arc::<Latch>::default());
         let readers = Readers::new(config, opened.reading);
         let lengths = if bodies.is_some() { Lengths::INDEX } else { Lengths::STORE };
         let checkpointer = Checkpointer::new(config, lengths, &mut opened.connection, Arc::clone(&latch));
@@ -192,20 +189,7 @@ impl Index {
             };
             self.readers.read_snapshot(read).map_err(|error| error.during("changes"))
         };
-        let may_wait = !query.wait.is_zero() && query.after.is_some();
-        let Some(deadline) = now().checked_add(query.wait).filter(|_| may_wait) else { return look() };
-        loop {
-            let signal = self.waiters.register(&self.config, deadline);
-            let changes = look()?;
-            let is_empty = matches!(&changes, Changes::Page(FeedPage { items, .. }) if items.is_empty());
-            match signal {
-                Some(signal) if is_empty && now() < deadline => {
-                    // An ended watch looks once more, as a signal does.
-                    let _ = signal.await;
-                }
-                _ => return Ok(changes),
-            }
-        }
+        self.waiters.changes(query, look).await
     }
 
     /// Meets each key through [`Bodies::load`] in a write transaction, and corrects its row, numbers and usage.
@@ -234,7 +218,7 @@ impl Index {
         if repair == Repair::Yes {
             self.latch.check()?;
             if self.info.read_only {
-                return Err(crate::error::read_only().during("verify"));
+                return Err(read_only().during("verify"));
             }
         }
         let check = Check::new(&self.config, self.readers.role(), self.bodies.clone(), repair);
@@ -260,18 +244,4 @@ impl Drop for Index {
 
 fn reserve_of(config: &SqliteConfig, opened: &Opened) -> Option<Reserve> {
     (!opened.is_read_only).then(|| Reserve::open(&config.path, config.reserve_bytes))
-}
-
-/// Runs what takes long beside the caller's tasks.
-async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (reply, answer) = oneshot::channel();
-    let builder = std::thread::Builder::new().name("memlife-verify".to_owned());
-    // Nobody waits for the answer any more when the caller went away.
-    let spawned = builder.spawn(move || drop(reply.send(work())));
-    if let Err(error) = spawned {
-        let message = "the system has no thread to give: try again later";
-        return Err(Error::new(ErrorKind::Unavailable, message).because(error));
-    }
-    let ended = || Error::new(ErrorKind::Internal, "the check ended by a bug in memlife: report it");
-    answer.await.map_err(|_| ended())?
 }

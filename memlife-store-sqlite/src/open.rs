@@ -1,9 +1,12 @@
 use crate::config::SqliteConfig;
 use crate::connection::{self, Role, wait_for_others};
-use crate::error::{at_path, corrupt, from_sqlite};
+use crate::error::from_sqlite;
+use crate::ledger;
 use crate::schema::{self, FORMAT, Sort, State};
-use crate::{identity, ledger, place, reserve};
 use memlife_core::{Error, ErrorKind, ReplicaId, Result};
+use memlife_store_local::error::{at_path, corrupt, emptied};
+use memlife_store_local::reserve::path_of;
+use memlife_store_local::{identity, place};
 use rusqlite::{Connection, OptionalExtension};
 use std::io;
 use std::path::Path;
@@ -50,10 +53,11 @@ pub(crate) fn open(config: &SqliteConfig, sort: Sort) -> Result<Opened> {
 fn create(path: &Path) -> Result<()> {
     // A reserve beside a missing file is a leftover. Beside an empty file it tells of a store that was cut off,
     // so this one must not stay.
-    match std::fs::remove_file(reserve::path_of(path)) {
+    match std::fs::remove_file(path_of(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(at_path(path, "cannot remove the leftover reserve beside", error))
         }
+        // Not opened again before SQLite does: closing it then would drop SQLite's locks in this process.
         _ => place::create(path),
     }
 }
@@ -133,20 +137,16 @@ fn prepare(connection: &Connection, config: &SqliteConfig, sort: Sort) -> Result
 
 /// Fills an empty file.
 fn found(connection: &Connection, path: &Path, sort: Sort) -> Result<()> {
-    if reserve::path_of(path).exists() {
-        let message = format!(
-            "{} is empty, though the reserve beside it says that it held a store: restore a backup, or remove both",
-            path.display()
-        );
-        return Err(corrupt(&message));
+    if path_of(path).exists() {
+        return Err(emptied(path));
     }
     schema::migrate(connection, 0, sort).map_err(from_sqlite)?;
-    set_identity(connection, identity::fingerprint(path)?)
+    set_identity(connection, identity::fingerprint(path)?.cast_signed())
 }
 
 /// Who the store is; a copied or restored file becomes somebody new.
 fn identify(connection: &Connection, config: &SqliteConfig) -> Result<(ReplicaId, u64)> {
-    let fingerprint = identity::fingerprint(&config.path)?;
+    let fingerprint = identity::fingerprint(&config.path)?.cast_signed();
     if meta(connection, "identity")? != Some(fingerprint) {
         in_transaction(connection, config, || match meta(connection, "identity")? {
             Some(stored) if stored == fingerprint => Ok(()),

@@ -1,19 +1,17 @@
 use crate::bodies::Bodies;
-use crate::error::{corrupt, from_sqlite};
+use crate::error::from_sqlite;
 use crate::recent::{Recent, RecentEntry, RecentPage};
 use crate::rows;
 use crate::transaction::unpack_clock;
-use crate::usage::{Delta, group_of, select_groups, tag_of, tally};
+use crate::usage::{Delta, select_groups, tally};
 use memlife_core::record::Record;
 use memlife_core::store::{
-    Due, DueEntry, DuePage, Fetched, Locator, Page, Scan, Totals, UsagePage, UsageQuery, Want,
+    Due, DueEntry, DuePage, Fetched, Group, Locator, Page, Room, Scan, Totals, UsagePage, UsageQuery, Want,
 };
 use memlife_core::{Key, Result, Timestamp};
+use memlife_store_local::error::corrupt;
 use rusqlite::{Connection, Rows};
-use std::sync::Arc;
 
-/// The first text behind every system key.
-const FIRST_USER_KEY: &str = "\u{2}";
 /// Behind every key: no key has a code point above it, or may begin with it.
 const BEHIND_ALL_KEYS: &str = "\u{10ffff}";
 
@@ -71,62 +69,24 @@ pub(crate) fn get(
     Ok(Fetched { slots, clock })
 }
 
-/// Where a scan starts and ends, in key order.
-struct Range {
-    /// A key that is looked at before the range: the prefix itself, since others sort between it and what is
-    /// below it.
-    first: Option<Arc<str>>,
-    after: String,
-    before: String,
-}
-
-impl Range {
-    fn of(query: &Scan) -> Self {
-        let after = query.after.as_ref().map(Key::as_str);
-        let bounds = match &query.within {
-            None if query.system => (Key::system_prefix().to_owned(), behind(Key::system_prefix())),
-            None => (FIRST_USER_KEY.to_owned(), BEHIND_ALL_KEYS.to_owned()),
-            Some(within) => (format!("{within}/"), behind(&format!("{within}/"))),
-        };
-        let is_ahead = |prefix: &&Arc<str>| after.is_none_or(|after| after < &***prefix);
-        let start = after.filter(|after| *after > bounds.0.as_str()).map_or(bounds.0, str::to_owned);
-        Range { first: query.within.as_ref().filter(is_ahead).cloned(), after: start, before: bounds.1 }
-    }
-}
-
-/// The first text behind all that begin with `folder`, which ends in `/`: `0` follows `/`.
-fn behind(folder: &str) -> String {
-    format!("{}0", folder.trim_end_matches('/'))
-}
-
 /// One page of records in key order.
 pub(crate) fn scan(connection: &Connection, outside: Outside<'_>, query: &Scan) -> Result<Page> {
     let clock = clock(connection).map_err(from_sqlite)?;
     let mut page = Page { records: Vec::new(), next: None, clock };
-    // A prefix says itself whose keys it is for.
-    let is_system = |within: &Arc<str>| within.starts_with('\u{1}');
-    if query.within.as_ref().is_some_and(|within| is_system(within) != query.system) {
+    if query.is_of_other_keys() {
         return Ok(page);
     }
-    let range = Range::of(query);
-    if let Some(first) = &range.first
-        && let Ok(key) = Key::from_stored(first)
+    if let Some(key) = query.first()
         && let Some(found) = get_one(connection, outside, &key, query.want).map(|(slot, _)| slot).transpose()
     {
         page.records.push(found);
         page.next = Some(key);
     }
-    fill(connection, outside, query, &range, &mut page)?;
+    fill(connection, outside, query, &mut page)?;
     Ok(page)
 }
 
-fn fill(
-    connection: &Connection,
-    outside: Outside<'_>,
-    query: &Scan,
-    range: &Range,
-    page: &mut Page,
-) -> Result<()> {
+fn fill(connection: &Connection, outside: Outside<'_>, query: &Scan, page: &mut Page) -> Result<()> {
     let mut room = Room::of(query);
     page.records.iter().for_each(|record| room.take(record));
     let sql = match query.want {
@@ -134,7 +94,9 @@ fn fill(
         Want::Whole => "SELECT key, head, body FROM entry WHERE key > ?1 AND key < ?2 ORDER BY key",
     };
     let mut select = connection.prepare_cached(sql).map_err(from_sqlite)?;
-    let mut rows = select.query([&range.after, &range.before]).map_err(from_sqlite)?;
+    let (from, to) = query.bounds();
+    let after = query.after.as_ref().map(Key::as_str).filter(|after| *after > from.as_str()).unwrap_or(&from);
+    let mut rows = select.query([after, to.as_deref().unwrap_or(BEHIND_ALL_KEYS)]).map_err(from_sqlite)?;
     while let Some(row) = rows.next().map_err(from_sqlite)? {
         // A row whose key cannot be read comes on top of the limit: no page could start behind it.
         let key = match rows::key(row, 0) {
@@ -148,11 +110,7 @@ fn fill(
             return Ok(());
         }
         // Damaged pages may lead back to one another: a page that turns back would never come to an end.
-        if page
-            .next
-            .as_ref()
-            .is_some_and(|last| key <= *last && range.first.as_deref() != Some(last.as_str()))
-        {
+        if page.next.as_ref().is_some_and(|last| key <= *last) {
             return Err(corrupt("the keys of the store are not in order: run `memlife verify --repair`"));
         }
         let row = rows::record(row, 1, key.clone(), query.want);
@@ -166,30 +124,6 @@ fn fill(
     }
     page.next = None;
     Ok(())
-}
-
-/// What still fits a page.
-struct Room {
-    records: usize,
-    bytes: usize,
-}
-
-impl Room {
-    fn of(query: &Scan) -> Self {
-        // No page is as large as that.
-        let bytes = if query.bytes == 0 { usize::MAX } else { query.bytes };
-        Room { records: query.limit.max(1), bytes }
-    }
-
-    fn take(&mut self, record: &Result<Record>) {
-        let body = record.as_ref().ok().and_then(|record| record.body.as_ref());
-        self.records = self.records.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(body.map_or(0, |body| body.as_bytes().len()));
-    }
-
-    fn is_full(&self) -> bool {
-        self.records == 0 || self.bytes == 0
-    }
 }
 
 /// Entries whose bytes may go, oldest first. The page is remembered for the erasures that follow.
@@ -272,12 +206,12 @@ pub(crate) fn usage(connection: &Connection, query: &UsageQuery) -> rusqlite::Re
     if query.limit == 0 {
         return Ok(page);
     }
-    let after = query.after.as_ref().map(tag_of).unwrap_or_default();
+    let after = query.after.as_ref().map(Group::tag).unwrap_or_default();
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let mut select = select_groups(connection)?;
     let mut rows = select.query((after, limit))?;
     while let Some(row) = rows.next()? {
-        let Some(group) = row.get_ref(0)?.as_str().ok().and_then(group_of) else { continue };
+        let Some(group) = row.get_ref(0)?.as_str().ok().and_then(Group::of_tag) else { continue };
         page.groups.push((group, tally(row, 1)?));
     }
     if page.groups.len() >= query.limit {

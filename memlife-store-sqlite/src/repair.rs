@@ -4,8 +4,8 @@ use crate::ledger;
 use crate::rows::{self, Trouble};
 use crate::transaction::{Setting, Transaction};
 use crate::usage::{Delta, Groups};
-use crate::verify::{Check, LEDGER_DAMAGED, Problem, Report, Seen, Usage, group_tag, integrity, removals};
-use memlife_core::store::{Cause, Durability, Limits};
+use crate::verify::{Check, LEDGER_DAMAGED, Problem, Report, Seen, Usage, integrity, removals};
+use memlife_core::store::{Cause, Durability, Group, Limits};
 use memlife_core::{GRACE_MS, Key, Ledger, ReplicaId, Result};
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -162,7 +162,7 @@ fn mend_columns(transaction: &mut Transaction<'_>, seen: &Seen) -> Result<(), Tr
     let (Some(key), Some(head)) = (&seen.key, &seen.head) else { return Ok(()) };
     let connection = transaction.connection;
     transaction.ledger.seq = transaction.ledger.seq.max(head.seq) + 1;
-    let group = match group_tag(key, head) {
+    let group = match Group::tag_of_entry(key, head) {
         Some(_) => {
             let seq = transaction.ledger.seq;
             transaction.groups.row_of(connection, &head.rule, key.namespace(), seq)?

@@ -1,9 +1,10 @@
-use crate::error::{Fault, corrupt, from_sqlite};
+use crate::error::{Fault, from_sqlite};
 use crate::usage::Delta;
 use bytes::Bytes;
 use memlife_core::record::{Body, Head, Record};
 use memlife_core::store::Want;
 use memlife_core::{Error, Key, Result, Timestamp};
+use memlife_store_local::error::corrupt;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row};
 use std::fmt;

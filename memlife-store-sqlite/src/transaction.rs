@@ -1,18 +1,18 @@
 use crate::bodies::{Bodies, Home};
 use crate::erasures;
-use crate::error::corrupt;
 use crate::ledger;
 use crate::recent::Recent;
-use crate::removals::{Pruned, Removals, prune};
+use crate::removals::{self, prune};
 use crate::rows::{self, Found, Table, Trouble};
 use crate::schema::FORMAT;
 use crate::usage::{Delta, Groups};
 use memlife_core::record::{Body, Head, Record};
-use memlife_core::store::{Batch, Cause, Change, Durability, Outcome, Want, Write};
+use memlife_core::store::{Batch, Cause, Change, Durability, Outcome, Removals, Want, Write};
 use memlife_core::{
     Context, Effect, Error, ErrorKind, Hlc, Key, Ledger, MAX_DRIFT_MS, ReplicaId, Result, Timestamp, decide,
     needs_body,
 };
+use memlife_store_local::error::corrupt;
 use rusqlite::Connection;
 use std::sync::Arc;
 
@@ -220,7 +220,8 @@ impl<'a> Transaction<'a> {
         if key.is_system() {
             return Ok(());
         }
-        Ok(self.removals.push(self.connection, key, seq, self.ledger.clock.at, cause)?)
+        let run = self.removals.push(key, seq, self.ledger.clock.at, cause);
+        Ok(removals::write(self.connection, run)?)
     }
 
     /// The usage group of an entry; 0 for what usage does not count.
@@ -306,12 +307,12 @@ impl<'a> Transaction<'a> {
 
     /// Writes what the transaction gathered: all but the commit.
     pub(crate) fn finish(&mut self) -> Result<(), Trouble> {
-        self.removals.flush(self.connection)?;
-        let kept = self.kept + self.removals.added();
+        removals::write(self.connection, self.removals.finish())?;
+        let kept = self.kept + self.removals.added().cast_signed();
         let seqs = (self.seq_before, self.ledger.seq);
-        let pruned = prune(self.connection, seqs, self.ledger.clock.at, kept)?;
+        let (pruned, floor) = prune(self.connection, seqs, self.ledger.clock.at, kept)?;
         let sum = self.groups.flush(self.connection)?;
-        self.write_ledger(sum, kept - pruned.count, pruned)?;
+        self.write_ledger(sum, kept - pruned, floor)?;
         if let Some(bodies) = &self.setting.bodies {
             bodies.committing(self.ledger.clock.at);
         }
@@ -321,7 +322,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn write_ledger(&self, sum: Delta, kept: i64, pruned: Pruned) -> rusqlite::Result<()> {
+    fn write_ledger(&self, sum: Delta, kept: i64, floor: i64) -> rusqlite::Result<()> {
         let columns = ledger::Columns::of(self.ledger);
         let mut update = self.connection.prepare_cached(
             "UPDATE ledger SET seq = ?1, clock = ?2, group_changes = ?3, kept = ?4, entries = entries + ?5,
@@ -348,9 +349,9 @@ impl<'a> Transaction<'a> {
             )?;
             count.execute(self.ended)?;
         }
-        if pruned.floor > 0 {
+        if floor > 0 {
             let mut raise = self.connection.prepare_cached("UPDATE ledger SET floor = ?1 WHERE id = 0")?;
-            raise.execute([pruned.floor])?;
+            raise.execute([floor])?;
         }
         Ok(())
     }

@@ -5,9 +5,6 @@ use std::collections::HashMap;
 
 /// The most groups whose row numbers are remembered.
 const MAX_REMEMBERED: usize = 10_000;
-/// Stands between rule and namespace in a tag: less than any character of either, so that tags sort as groups.
-const SEPARATOR: char = '\u{1f}';
-
 /// How usage changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delta {
@@ -103,7 +100,7 @@ impl Groups {
     ) -> rusqlite::Result<i64> {
         self.tag.clear();
         self.tag.push_str(rule);
-        self.tag.push(SEPARATOR);
+        self.tag.push(Group::SEPARATOR);
         self.tag.push_str(namespace);
         if let Some(id) = self.rows.get(&self.tag) {
             return Ok(*id);
@@ -168,17 +165,6 @@ fn update(connection: &Connection, id: i64, delta: Delta) -> rusqlite::Result<us
 fn delete_if_empty(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
     let mut delete = connection.prepare_cached("DELETE FROM ledger WHERE id = ?1 AND entries <= 0")?;
     Ok(delete.execute([id])? > 0)
-}
-
-/// The tag of a group, as stored.
-pub(crate) fn tag_of(group: &Group) -> String {
-    format!("{}{SEPARATOR}{}", group.rule, group.namespace)
-}
-
-/// The group of a stored tag.
-pub(crate) fn group_of(tag: &str) -> Option<Group> {
-    let (rule, namespace) = tag.split_once(SEPARATOR)?;
-    Some(Group { rule: rule.into(), namespace: namespace.into() })
 }
 
 /// The columns `entries, stored, raw, compressed` from column `first` on.

@@ -4,12 +4,12 @@ use crate::connection::{self, Role};
 use crate::error::from_sqlite;
 use crate::ledger;
 use crate::readers::snapshot;
-use crate::removals::StoredRun;
+use crate::removals::read;
 use crate::repair;
 use crate::rows;
-use crate::usage::{Delta, tag_of};
+use crate::usage::Delta;
 use memlife_core::record::{Body, Head, Record};
-use memlife_core::store::{Finding, Group, Limits, Repair, Verification, Want};
+use memlife_core::store::{Finding, Group, Limits, RemovalRun, Repair, Verification, Want};
 use memlife_core::{Hlc, Key, Result};
 use rusqlite::{Connection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -207,7 +207,7 @@ fn columns(row: &Row<'_>, record: &Record) -> Option<String> {
     let head = &record.head;
     let number = |at| row.get::<_, Option<i64>>(at).ok().flatten();
     let tag: Option<String> = row.get(9).ok().flatten();
-    let is_group_right = match group_tag(&record.key, head) {
+    let is_group_right = match Group::tag_of_entry(&record.key, head) {
         Some(expected) => tag.as_ref() == Some(&expected),
         None => number(8) == Some(0),
     };
@@ -220,12 +220,6 @@ fn columns(row: &Row<'_>, record: &Record) -> Option<String> {
     ];
     let wrong: Vec<&str> = checks.iter().filter(|(_, is_right)| !is_right).map(|(name, _)| *name).collect();
     (!wrong.is_empty()).then(|| format!("columns differ from the metadata: {}", wrong.join(", ")))
-}
-
-/// The usage group that counts the entry, if one does.
-pub(crate) fn group_tag(key: &Key, head: &Head) -> Option<String> {
-    let group = || Group { rule: head.rule.clone(), namespace: key.namespace().into() };
-    (head.alive && !key.is_system()).then(|| tag_of(&group()))
 }
 
 /// SQLite's own check: pages, cells, and that each index has each row.
@@ -241,7 +235,8 @@ pub(crate) fn removals(connection: &Connection) -> rusqlite::Result<Vec<(i64, St
     let mut rows = select.query([])?;
     let mut problems = Vec::new();
     while let Some(row) = rows.next()? {
-        if let Err(error) = StoredRun::read(row)?.removals(0) {
+        let run = read(row)?.ok_or_else(RemovalRun::damaged);
+        if let Err(error) = run.and_then(|run| run.removals(0)) {
             problems.push((row.get(0)?, error.to_string()));
         }
     }
@@ -262,7 +257,7 @@ impl Usage {
         let (Some(key), Some(head)) = (&seen.key, &seen.head) else { return };
         self.last_seq = self.last_seq.max(head.seq.cast_signed());
         self.last_time = self.last_time.max(head.stamp.time);
-        if let Some(tag) = group_tag(key, head) {
+        if let Some(tag) = Group::tag_of_entry(key, head) {
             let delta = Delta::of(head);
             self.groups.entry(tag).or_default().add(delta);
             self.total.add(delta);

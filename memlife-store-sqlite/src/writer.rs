@@ -1,17 +1,17 @@
 use crate::checkpoint::Checkpointer;
 use crate::connection::wait_for_others;
-use crate::error::{Fault, from_sqlite, full, poisoned, read_only};
-use crate::latch::Latch;
+use crate::error::{Fault, from_sqlite};
 use crate::reserve::Reserve;
 use crate::rows::Trouble;
 use crate::transaction::{Done, Job, Setting, Transaction, is_freeing};
 use crate::usage::Groups;
-use crate::waiters::Waiters;
 use memlife_core::record::{Compression, ExpiryOrigin, Kind, ReclaimClass};
 use memlife_core::store::{
     Anchor, Batch, Change, Durability, Expiry, Guard, Limits, Op, Outcome, Placement, Reply, Write,
 };
 use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Key, Patience, Result};
+use memlife_store_local::error::{check_batch, full, poisoned, read_only};
+use memlife_store_local::{Latch, Waiters};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,22 +82,10 @@ impl Commit for Writer {
 
 impl Writer {
     fn refusal(&self, batch: &Batch) -> Option<Error> {
-        let error = |kind, message: String| Some(Error::new(kind, message));
         if self.reserve.is_none() {
             return Some(read_only());
         }
-        if batch.writes.len() > self.limits.batch_writes {
-            let (has, limit) = (batch.writes.len(), self.limits.batch_writes);
-            return error(
-                ErrorKind::TooLarge,
-                format!("a batch of {has} writes: send at most {limit} at once"),
-            );
-        }
-        if batch.durability > Durability::Disk {
-            let message = format!("a file cannot give the durability {}: ask for `disk`", batch.durability);
-            return error(ErrorKind::Unsupported, message);
-        }
-        self.latch.check().err()
+        check_batch(batch, &self.limits).and_then(|()| self.latch.check()).err()
     }
 
     /// Commits all jobs together; where that fails for space or damage, in smaller parts, so that no write fails

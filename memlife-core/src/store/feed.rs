@@ -2,6 +2,7 @@ use crate::record::Record;
 use crate::{Error, ErrorKind, Key, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Why a living entry went.
@@ -121,6 +122,54 @@ pub struct FeedPage {
     pub next: Cursor,
     /// The store's clock.
     pub clock: Timestamp,
+}
+
+/// Where the feed of a store is that counts its changes in one row, in one snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedState {
+    /// Whose numbers they are.
+    pub incarnation: u64,
+    /// The last change number.
+    pub seq: u64,
+    /// Removals up to this number may have been forgotten.
+    pub floor: u64,
+    /// The store's clock.
+    pub clock: Timestamp,
+}
+
+impl FeedState {
+    /// The number after which the query asks for changes; breaks with the answer where none have to be looked for.
+    pub fn position(&self, query: &Feed) -> ControlFlow<Changes, u64> {
+        match query.after.as_ref().map(|after| after.parts.as_slice()) {
+            None => ControlFlow::Break(self.up_to(Vec::new(), self.seq)),
+            Some([]) if self.floor == 0 => ControlFlow::Continue(0),
+            Some([part])
+                if part.incarnation == self.incarnation && (self.floor..=self.seq).contains(&part.seq) =>
+            {
+                ControlFlow::Continue(part.seq)
+            }
+            Some(_) => ControlFlow::Break(Changes::Gap(self.cursor(self.seq))),
+        }
+    }
+
+    /// The page of `items`, in any order: of records and of removals the first `limit` each, or all.
+    pub fn page(&self, mut items: Vec<(u64, FeedItem)>, limit: usize) -> Changes {
+        items.sort_unstable_by_key(|(seq, _)| *seq);
+        items.truncate(limit);
+        let next = match items.last() {
+            Some((seq, _)) if items.len() == limit => *seq,
+            _ => self.seq,
+        };
+        self.up_to(items.into_iter().map(|(_, item)| item).collect(), next)
+    }
+
+    fn up_to(&self, items: Vec<FeedItem>, seq: u64) -> Changes {
+        Changes::Page(FeedPage { items, next: self.cursor(seq), clock: self.clock })
+    }
+
+    fn cursor(&self, seq: u64) -> Cursor {
+        Cursor { parts: vec![CursorPart { incarnation: self.incarnation, seq }] }
+    }
 }
 
 /// One item of the feed.

@@ -4,17 +4,19 @@ mod batch;
 mod feed;
 mod info;
 mod query;
+mod removals;
 mod verify;
 
 pub use batch::{
     Anchor, Batch, Change, Expiry, FieldOp, Guard, Locator, Op, Outcome, Placement, Reply, Retouch, Token,
     Write,
 };
-pub use feed::{Cause, Changes, Cursor, CursorPart, Feed, FeedItem, FeedPage, Removal};
+pub use feed::{Cause, Changes, Cursor, CursorPart, Feed, FeedItem, FeedPage, FeedState, Removal};
 pub use info::{Durability, Limits, StoreInfo, Warning};
 pub use query::{
-    Due, DueEntry, DuePage, Fetched, Group, Page, Scan, Tally, Totals, UsagePage, UsageQuery, Want,
+    Due, DueEntry, DuePage, Fetched, Group, Page, Room, Scan, Tally, Totals, UsagePage, UsageQuery, Want,
 };
+pub use removals::{Pruning, RemovalRun, Removals};
 pub use verify::{Finding, Repair, Verification, Verify};
 
 use crate::{Key, Result};

@@ -39,6 +39,63 @@ pub struct Scan {
     pub system: bool,
 }
 
+/// The first text behind every system key.
+const FIRST_USER_KEY: &str = "\u{2}";
+
+impl Scan {
+    /// Whether the prefix is for the other sort of keys, and nothing is there to scan.
+    pub fn is_of_other_keys(&self) -> bool {
+        self.within.as_ref().is_some_and(|within| within.starts_with('\u{1}') != self.system)
+    }
+
+    /// The prefix itself, where the page begins before it. It comes apart from the keys below it: between `a/b` and
+    /// `a/b/` stand keys such as `a/b-x`.
+    pub fn first(&self) -> Option<Key> {
+        let after = self.after.as_ref().map(Key::as_str);
+        let within = self.within.as_deref().filter(|within| after.is_none_or(|after| after < *within))?;
+        // A prefix need not be a key.
+        Key::from_stored(within).ok()
+    }
+
+    /// A text before all other keys of the scan, and the first behind them.
+    pub fn bounds(&self) -> (String, Option<String>) {
+        match self.within.as_deref() {
+            // `0` follows `/`.
+            Some(within) => (format!("{within}/"), Some(format!("{within}0"))),
+            None if self.system => (String::new(), Some(FIRST_USER_KEY.to_owned())),
+            None => (FIRST_USER_KEY.to_owned(), None),
+        }
+    }
+}
+
+/// What still fits a page.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    records: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// All of a page.
+    pub fn of(query: &Scan) -> Self {
+        // No page is as large as that.
+        let bytes = if query.bytes == 0 { usize::MAX } else { query.bytes };
+        Room { records: query.limit.max(1), bytes }
+    }
+
+    /// Counts a record in.
+    pub fn take(&mut self, record: &crate::Result<Record>) {
+        let body = record.as_ref().ok().and_then(|record| record.body.as_ref());
+        self.records = self.records.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(body.map_or(0, |body| body.as_bytes().len()));
+    }
+
+    /// Whether nothing more fits.
+    pub fn is_full(&self) -> bool {
+        self.records == 0 || self.bytes == 0
+    }
+}
+
 /// One page of a scan.
 #[derive(Debug)]
 pub struct Page {
@@ -101,6 +158,28 @@ pub struct Group {
     pub rule: Arc<str>,
     /// The first two segments of the keys.
     pub namespace: Arc<str>,
+}
+
+impl Group {
+    /// Stands between rule and namespace in a tag: less than any character of either, so that tags sort as groups.
+    pub const SEPARATOR: char = '\u{1f}';
+
+    /// The group as one text, as stores keep it.
+    pub fn tag(&self) -> String {
+        format!("{}{}{}", self.rule, Group::SEPARATOR, self.namespace)
+    }
+
+    /// The group with this tag.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        let (rule, namespace) = tag.split_once(Group::SEPARATOR)?;
+        Some(Group { rule: rule.into(), namespace: namespace.into() })
+    }
+
+    /// The tag of the group that counts an entry, if one does.
+    pub fn tag_of_entry(key: &Key, head: &Head) -> Option<String> {
+        let tag = || format!("{}{}{}", head.rule, Group::SEPARATOR, key.namespace());
+        (head.alive && !key.is_system()).then(tag)
+    }
 }
 
 /// How much of something there is. Tombstones do not count; expired entries do until they are swept.

@@ -1,3 +1,5 @@
+//! Where a store is, and what is beside it.
+
 use crate::error::at_path;
 use memlife_core::Result;
 use memlife_core::store::Warning;
@@ -8,14 +10,14 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The file beside the database whose name ends in `suffix`.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
 /// The folder of `path`.
-pub(crate) fn folder_of(path: &Path) -> &Path {
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -23,7 +25,10 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 }
 
 /// Creates the empty file, and the folders above it, for their owner alone. Another process may be faster.
-pub(crate) fn create(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// Where the file system refuses.
+pub fn create(path: &Path) -> Result<()> {
     let folder = folder_of(path);
     DirBuilder::new()
         .recursive(true)
@@ -39,7 +44,7 @@ pub(crate) fn create(path: &Path) -> Result<()> {
 }
 
 /// What about the place of the store should be known.
-pub(crate) fn warnings(path: &Path) -> Vec<Warning> {
+pub fn warnings(path: &Path) -> Vec<Warning> {
     let folder = folder_of(path);
     let mut warnings = Vec::new();
     if let Ok(metadata) = std::fs::metadata(folder) {

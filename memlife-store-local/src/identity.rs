@@ -1,3 +1,5 @@
+//! Who a file is.
+
 use crate::error::at_path;
 use memlife_core::{Error, ErrorKind, Result};
 use std::os::unix::fs::MetadataExt;
@@ -8,7 +10,10 @@ use xxhash_rust::xxh3::Xxh3;
 /// Tells the file at `path` from a copy of it, on this machine or another.
 ///
 /// A copy that kept its replica id would mint the same dots as the original, and neither would notice.
-pub(crate) fn fingerprint(path: &Path) -> Result<i64> {
+///
+/// # Errors
+/// `Unavailable` where the file cannot be looked at.
+pub fn fingerprint(path: &Path) -> Result<u64> {
     let metadata = std::fs::metadata(path).map_err(|error| at_path(path, "cannot look at", error))?;
     // Not the device number: it changes when disks are found in another order.
     let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
@@ -17,11 +22,14 @@ pub(crate) fn fingerprint(path: &Path) -> Result<i64> {
     hasher.update(&metadata.ino().to_le_bytes());
     hasher.update(&born.as_nanos().to_le_bytes());
     hasher.update(machine.trim_ascii());
-    Ok(hasher.digest().cast_signed())
+    Ok(hasher.digest())
 }
 
 /// A random number that is not 0.
-pub(crate) fn random() -> Result<u64> {
+///
+/// # Errors
+/// `Unavailable` where the system has none.
+pub fn random() -> Result<u64> {
     getrandom::u64().map(|number| number.max(1)).map_err(|error| {
         let message = format!("the system has no randomness to give: {error}");
         Error::new(ErrorKind::Unavailable, message)

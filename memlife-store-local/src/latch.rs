@@ -7,14 +7,19 @@ use std::sync::OnceLock;
 /// After a failed write or sync nobody knows what the disk holds, and trying again can report success for data
 /// that is gone (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
 #[derive(Debug, Default)]
-pub(crate) struct Latch(OnceLock<String>);
+pub struct Latch(OnceLock<String>);
 
 impl Latch {
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Whether the handle may write.
+    ///
+    /// # Errors
+    /// `Poisoned`, with the reason.
+    pub fn check(&self) -> Result<()> {
         self.0.get().map_or(Ok(()), |reason| Err(poisoned(reason)))
     }
 
-    pub(crate) fn set(&self, reason: String) {
+    /// Ends all writing.
+    pub fn set(&self, reason: String) {
         tracing::error!(reason, "the store refuses further writes until it is opened anew");
         // Of several reasons the first is the cause.
         let _ = self.0.set(reason);
