@@ -4,80 +4,25 @@
 mod support;
 
 use memlife_core::record::ReclaimClass;
-use memlife_core::store::{Cause, Guard, Repair, Scan};
+use memlife_core::store::{Repair, Scan};
 use memlife_core::{ErrorKind, Key};
 use memlife_store_redb::{RedbConfig, RedbStore};
-use memlife_testkit::draft::{delete, erase, put, put_bytes};
+use memlife_testkit::draft::{delete, put, put_bytes};
+use memlife_testkit::one_file::{self, child_folder, run_child};
 use memlife_testkit::{Session, SmallDisk};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use support::{CHANGES, DUE, ENTRY, LOST_FOUND, OWN, Place, USAGE, child_folder, damage, run_child, session};
-
-/// Puts entries until the store is full; how many there are.
-async fn fill(session: &Session, folder: &str) -> usize {
-    for n in 0..100_000 {
-        let noise: Vec<u8> = (0..4_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-        match session.try_write(put_bytes(&format!("{folder}/{n}"), &noise).ttl_ms(1_000)).await {
-            Ok(_) => {}
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Full, "{error}");
-                return n;
-            }
-        }
-    }
-    panic!("the disk does not fill up");
-}
+use support::{CHANGES, DUE, ENTRY, LOST_FOUND, OWN, Place, USAGE, damage, session};
 
 #[tokio::test]
 async fn a_full_disk_takes_deletes_and_sweeps_and_recovers() {
-    let Some(disk) = SmallDisk::mount(12 << 20) else { return };
-    let session = session(RedbConfig::new(disk.path().join("store.redb")).reserve_bytes(1 << 20));
-    let mut ballast = fs::File::create(disk.path().join("ballast")).unwrap();
-    ballast.write_all(&vec![7; 6 << 20]).unwrap();
-    let count = fill(&session, "a").await;
-    assert!(count > 100, "{count} entries fit");
-    while ballast.write_all(&[7; 4_096]).is_ok() {}
-    let count = count + fill(&session, "b").await;
-    assert_eq!(session.keys("").await.len(), count, "reads go on");
-    session.apply(delete("a/0")).await;
-    // One write that does not fit does not fail the deletion beside it.
-    let outcomes =
-        session.batch(vec![delete("a/1").build(), put_bytes("a/big", &vec![7; 13 << 20]).build()]).await;
-    assert!(outcomes[0].is_ok());
-    assert_eq!(outcomes[1].as_ref().unwrap_err().kind(), ErrorKind::Full);
-    sweep(&session).await;
-    // The file has room inside: no restart, no space from outside.
-    session.apply(put("a/other", "1")).await;
-    drop(ballast);
-    fs::remove_file(disk.path().join("ballast")).unwrap();
-    for n in 0..200 {
-        session.apply(put(&format!("c/{n}"), "1")).await;
-    }
-    assert_eq!(session.store().verify(Repair::No).await.unwrap().findings, []);
-    let reserve = fs::metadata(disk.path().join("store.redb-reserve")).unwrap().len();
-    assert!(reserve >= 64 << 10, "the reserve of {reserve} bytes is there again");
-}
-
-/// Lets the time of everything pass, and erases it.
-async fn sweep(session: &Session) {
-    session.pass(10_000);
-    loop {
-        let due = session.due(ReclaimClass::Scheduled, session.now()).await;
-        if due.is_empty() {
-            return;
-        }
-        let erasure = |entry: &memlife_core::store::DueEntry| {
-            erase(entry.key.as_str(), Cause::Expired).guard(Guard::Due(entry.locator)).build()
-        };
-        for entries in due.chunks(1_000) {
-            for outcome in session.batch(entries.iter().map(erasure).collect()).await {
-                outcome.unwrap();
-            }
-        }
-    }
+    one_file::a_full_disk_takes_deletes_and_sweeps_and_recovers("store.redb", |path| {
+        Ok(Arc::new(RedbStore::open(RedbConfig::new(path).reserve_bytes(1 << 20))?))
+    })
+    .await;
 }
 
 /// Writes small entries, 500 at once, until the disk is full; the keys of those that are acknowledged.
@@ -116,7 +61,7 @@ async fn a_disk_full_of_small_entries_is_freed_by_deletes_and_sweeps() {
     for outcome in session.batch(keys[..500].iter().map(|key| delete(key).build()).collect()).await {
         outcome.unwrap();
     }
-    sweep(&session).await;
+    one_file::sweep(&session).await;
     session.apply(put("b", "1")).await;
     assert_eq!(session.value("b").await.as_deref(), Some("1"));
     assert_eq!(session.value("a/7").await, None);
@@ -128,13 +73,7 @@ async fn an_io_error_latches_the_handle_and_loses_nothing() {
     let place = Place::new();
     // A file-size limit makes writes fail with an error that is not about space.
     run_child("trap '' XFSZ; ulimit -f 4096", "write_until_it_fails", place.folder.path());
-    let acknowledged: usize =
-        fs::read_to_string(place.folder.path().join("acknowledged")).unwrap().parse().unwrap();
-    let session = place.session();
-    let keys = session.keys("a").await.len();
-    assert!((acknowledged..=acknowledged + 1).contains(&keys), "{keys} of {acknowledged}");
-    session.apply(put("a/again", "1")).await;
-    assert_eq!(session.store().verify(Repair::No).await.unwrap().findings, []);
+    one_file::nothing_that_was_acknowledged_is_lost(&place.session(), place.folder.path()).await;
 }
 
 #[test]
@@ -144,24 +83,8 @@ fn write_until_it_fails() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let session = session(RedbConfig::new(folder.join("store.redb")).reserve_bytes(0));
-        let mut acknowledged = 0;
-        let error = loop {
-            let write = put_bytes(&format!("a/{acknowledged}"), &[7; 20_000]).build();
-            match session.try_batch(vec![write]).await {
-                Ok(outcomes) => match outcomes.into_iter().next().unwrap() {
-                    Ok(_) => acknowledged += 1,
-                    Err(error) => break error,
-                },
-                Err(error) => break error,
-            }
-            assert!(acknowledged < 10_000, "no write fails");
-        };
         // redb grows the file before it commits, so that nothing was on its way.
-        assert_eq!(error.kind(), ErrorKind::Poisoned, "{error:?}");
-        let error = session.try_batch(vec![put("a/small", "1").build()]).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Poisoned, "{error:?}");
-        assert_eq!(session.value("a/0").await.map(|value| value.len()), Some(20_000), "reads go on");
-        fs::write(folder.join("acknowledged"), acknowledged.to_string()).unwrap();
+        one_file::write_until_it_fails(&session, &folder, 20_000, ErrorKind::Poisoned).await;
     });
 }
 

@@ -3,10 +3,11 @@
 
 mod support;
 
-use memlife_core::store::{Changes, Durability, Feed, Repair, Want};
-use memlife_core::{ErrorKind, Store};
+use memlife_core::ErrorKind;
+use memlife_core::store::{Durability, Repair};
 use memlife_store_redb::{RedbConfig, RedbStore};
 use memlife_testkit::draft::put;
+use memlife_testkit::one_file::{self, child, child_folder, run_child};
 use memlife_testkit::{Session, SmallDisk};
 use redb::{Database, ReadableTable, TableDefinition};
 use std::fs;
@@ -14,7 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
-use support::{OWN, Place, child, child_folder, run_child, session};
+use support::{OWN, Place, session};
 
 fn refusal(path: &Path) -> (ErrorKind, String) {
     let error = RedbStore::open(RedbConfig::new(path)).unwrap_err();
@@ -82,20 +83,7 @@ fn what_is_no_database_stays_as_it_is() {
 
 #[tokio::test]
 async fn a_store_that_was_cut_off_is_refused() {
-    let place = Place::new();
-    let session = place.session();
-    for n in 0..200 {
-        session.apply(put(&format!("a/{n}"), "\"some value of some length\"")).await;
-    }
-    drop(session);
-    let whole = fs::read(&place.path).unwrap();
-    for length in [0, 1, 99, 512, 4_095, 4_096, 8_192, whole.len() - 1] {
-        fs::write(&place.path, &whole[..length]).unwrap();
-        assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt, "cut to {length} bytes");
-        assert_eq!(fs::metadata(&place.path).unwrap().len() as usize, length, "left as it was");
-    }
-    fs::write(&place.path, &whole).unwrap();
-    assert_eq!(place.session().keys("a").await.len(), 200);
+    one_file::a_store_that_was_cut_off_is_refused(support::open).await;
 }
 
 #[test]
@@ -124,36 +112,7 @@ fn a_store_of_a_newer_memlife_asks_for_an_upgrade() {
 
 #[tokio::test]
 async fn a_copied_store_is_another_replica_and_the_moved_one_is_not() {
-    let place = Place::new();
-    let session = place.session();
-    let before = session.apply(put("a/b", "1")).await;
-    let cursor = session.head_cursor().await;
-    let original = session.store().info().clone();
-    drop(session);
-    let copied = place.folder.path().join("copy.redb");
-    fs::copy(&place.path, &copied).unwrap();
-    let copy = session_at(&copied);
-    assert_ne!(copy.store().info().replica, original.replica);
-    assert_ne!(copy.store().info().incarnation, original.incarnation);
-    assert_eq!(copy.value("a/b").await.as_deref(), Some("1"));
-    let feed = Feed { after: Some(cursor.clone()), limit: 1, wait: Duration::ZERO, want: Want::Head };
-    assert!(matches!(copy.store().changes(&feed).await.unwrap(), Changes::Gap(_)));
-    let version = copy.apply(put("a/b", "2")).await.version;
-    assert!(version > before.version + (1 << 32), "{version} may be one that the original gives out");
-    let moved = place.folder.path().join("moved.redb");
-    fs::rename(&place.path, &moved).unwrap();
-    let moved = session_at(&moved);
-    assert_eq!(moved.store().info().replica, original.replica);
-    assert!(moved.feed(&cursor).await.is_empty());
-    assert_eq!(
-        moved.apply(put("a/b", "3")).await.version,
-        before.version + 1,
-        "the original goes on as it did"
-    );
-}
-
-fn session_at(path: &Path) -> Session {
-    session(RedbConfig::new(path))
+    one_file::a_copied_store_is_another_replica_and_the_moved_one_is_not(support::open).await;
 }
 
 /// Opens the store in four threads at once.
@@ -345,13 +304,7 @@ fn create_a_store_in_a_new_folder() {
 
 #[test]
 fn a_folder_open_to_others_is_warned_about() {
-    let place = Place::new();
-    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let store = RedbStore::open(place.config()).unwrap();
-    assert!(store.info().warnings.iter().any(|warning| warning.0.contains("chmod 700")));
-    drop(store);
-    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(RedbStore::open(place.config()).unwrap().info().warnings, []);
+    one_file::a_folder_open_to_others_is_warned_about(support::open);
 }
 
 #[tokio::test]
@@ -369,13 +322,6 @@ async fn the_level_memory_is_told_and_an_orderly_close_keeps_it() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
 
-/// Bytes that this thread has read.
-#[cfg(target_os = "linux")]
-fn bytes_read() -> u64 {
-    let told = fs::read_to_string("/proc/thread-self/io").unwrap();
-    told.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn opening_reads_no_entries() {
@@ -387,9 +333,9 @@ async fn opening_reads_no_entries() {
     }
     drop(session);
     let file = fs::metadata(&place.path).unwrap().len();
-    let before = bytes_read();
+    let before = one_file::bytes_read();
     let store = RedbStore::open(place.config()).unwrap();
-    let read = bytes_read() - before;
+    let read = one_file::bytes_read() - before;
     assert!(read < 256 << 10 && file > 20 * read, "{read} bytes of {file} were read");
     drop(store);
 }

@@ -5,15 +5,11 @@ mod support;
 
 use memlife_core::Result;
 use memlife_core::record::ReclaimClass;
-use memlife_core::store::{
-    Batch, Cause, Change, Changes, Feed, Guard, Locator, Outcome, Repair, Want, Write,
-};
+use memlife_core::store::{Batch, Cause, Change, Guard, Locator, Outcome, Repair, Write};
 use memlife_testkit::Session;
-use memlife_testkit::draft::{Draft, delete, erase, put};
-use std::time::Duration;
+use memlife_testkit::draft::{Draft, delete, put};
+use memlife_testkit::one_file;
 use support::Place;
-
-const HOUR_MS: u64 = 3_600_000;
 
 async fn filled(place: &Place) -> Session {
     let session = place.session();
@@ -22,7 +18,7 @@ async fn filled(place: &Place) -> Session {
         // A dozen end at one instant.
         session.apply(write.ttl_ms(1_000 + n as u64 / 12)).await;
     }
-    session.apply(put("a/0/stays", "1").ttl_ms(HOUR_MS)).await;
+    session.apply(put("a/0/stays", "1").ttl_ms(3_600_000)).await;
     session.apply(delete("a/1/1")).await;
     session.pass(10_000);
     session
@@ -119,37 +115,12 @@ async fn a_locator_of_another_key_erases_nothing_else() {
 #[tokio::test]
 async fn old_removals_are_forgotten_and_their_readers_told() {
     let place = Place::new();
-    let session = place.session();
-    let beginning = session.head_cursor().await;
-    let churn = |from: usize, to: usize| (from..to).map(|n| format!("a/b/{n}")).collect::<Vec<_>>();
-    let mut early = None;
-    for start in (0..104_000).step_by(8_000) {
-        let keys = churn(start, start + 8_000);
-        session.batch(keys.iter().map(|key| put(key, "1").build()).collect()).await;
-        session.batch(keys.iter().map(|key| erase(key, Cause::Purged).build()).collect()).await;
-        early.get_or_insert(session.head_cursor().await);
-    }
-    let late = session.head_cursor().await;
-    assert!(!is_gap(&session, &beginning).await, "young removals are kept however many there are");
-    session.pass(25 * HOUR_MS);
-    for keys in [churn(0, 5_000), churn(5_000, 10_000), churn(10_000, 15_000)] {
-        session.batch(keys.iter().map(|key| put(key, "1").build()).collect()).await;
-        session.batch(keys.iter().map(|key| erase(key, Cause::Purged).build()).collect()).await;
-    }
-    assert!(is_gap(&session, &beginning).await);
-    assert!(is_gap(&session, early.as_ref().unwrap()).await);
-    assert!(!is_gap(&session, &late).await);
+    one_file::old_removals_are_forgotten_and_their_readers_told(&place.session()).await;
     let kept: i64 = rusqlite::Connection::open(&place.path)
         .unwrap()
         .query_row("SELECT sum(count) FROM removed", [], |row| row.get(0))
         .unwrap();
     assert!((100_000..109_000).contains(&kept), "{kept} removals are kept");
-    assert_eq!(session.store().verify(Repair::No).await.unwrap().findings, []);
-}
-
-async fn is_gap(session: &Session, after: &memlife_core::store::Cursor) -> bool {
-    let feed = Feed { after: Some(after.clone()), limit: 1, wait: Duration::ZERO, want: Want::Head };
-    matches!(session.store().changes(&feed).await.unwrap(), Changes::Gap(_))
 }
 
 #[tokio::test]

@@ -3,18 +3,18 @@
 
 mod support;
 
-use memlife_core::store::{Changes, Feed, Repair, Verify, Want};
+use memlife_core::store::{Repair, Verify};
 use memlife_core::{ErrorKind, Store};
 use memlife_store_sqlite::{SqliteConfig, SqliteStore};
 use memlife_testkit::SmallDisk;
 use memlife_testkit::draft::put;
+use memlife_testkit::one_file::{self, child_folder, run_child};
 use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
-use support::{Place, child_folder, run_child, session};
+use support::{Place, session};
 
 fn refusal(path: &Path) -> (ErrorKind, String) {
     let error = SqliteStore::open(SqliteConfig::new(path)).unwrap_err();
@@ -64,20 +64,7 @@ fn what_is_no_database_stays_as_it_is() {
 
 #[tokio::test]
 async fn a_store_that_was_cut_off_is_refused() {
-    let place = Place::new();
-    let session = place.session();
-    for n in 0..200 {
-        session.apply(put(&format!("a/{n}"), "\"some value of some length\"")).await;
-    }
-    drop(session);
-    let whole = fs::read(&place.path).unwrap();
-    for length in [0, 1, 99, 512, 4_095, 4_096, 8_192, whole.len() - 1] {
-        fs::write(&place.path, &whole[..length]).unwrap();
-        assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt, "cut to {length} bytes");
-        assert_eq!(fs::metadata(&place.path).unwrap().len() as usize, length, "left as it was");
-    }
-    fs::write(&place.path, &whole).unwrap();
-    assert_eq!(place.session().keys("a").await.len(), 200);
+    one_file::a_store_that_was_cut_off_is_refused(support::open).await;
 }
 
 #[test]
@@ -105,32 +92,7 @@ async fn a_migration_under_an_open_store_stops_its_writes() {
 
 #[tokio::test]
 async fn a_copied_store_is_another_replica_and_the_moved_one_is_not() {
-    let place = Place::new();
-    let session = place.session();
-    let before = session.apply(put("a/b", "1")).await;
-    let cursor = session.head_cursor().await;
-    let original = session.store().info().clone();
-    drop(session);
-    let copied = place.folder.path().join("copy.db");
-    fs::copy(&place.path, &copied).unwrap();
-    let copy = session_at(&copied);
-    assert_ne!(copy.store().info().replica, original.replica);
-    assert_ne!(copy.store().info().incarnation, original.incarnation);
-    assert_eq!(copy.value("a/b").await.as_deref(), Some("1"));
-    let feed = Feed { after: Some(cursor.clone()), limit: 1, wait: Duration::ZERO, want: Want::Head };
-    assert!(matches!(copy.store().changes(&feed).await.unwrap(), Changes::Gap(_)));
-    let version = copy.apply(put("a/b", "2")).await.version;
-    assert!(version > before.version + (1 << 32), "{version} may be one that the original gives out");
-    let moved = place.folder.path().join("moved.db");
-    fs::rename(&place.path, &moved).unwrap();
-    let moved = session_at(&moved);
-    assert_eq!(moved.store().info().replica, original.replica);
-    assert!(moved.feed(&cursor).await.is_empty());
-    assert_eq!(
-        moved.apply(put("a/b", "3")).await.version,
-        before.version + 1,
-        "the original goes on as it did"
-    );
+    one_file::a_copied_store_is_another_replica_and_the_moved_one_is_not(support::open).await;
 }
 
 fn session_at(path: &Path) -> memlife_testkit::Session {
@@ -200,13 +162,7 @@ fn create_a_store_in_a_new_folder() {
 
 #[test]
 fn a_folder_open_to_others_is_warned_about() {
-    let place = Place::new();
-    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let store = SqliteStore::open(place.config()).unwrap();
-    assert!(store.info().warnings.iter().any(|warning| warning.0.contains("chmod 700")));
-    drop(store);
-    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(SqliteStore::open(place.config()).unwrap().info().warnings, []);
+    one_file::a_folder_open_to_others_is_warned_about(support::open);
 }
 
 #[tokio::test]
@@ -216,13 +172,6 @@ async fn names_that_mean_something_in_a_uri_are_names() {
     session_at(&path).apply(put("a/b", "1")).await;
     assert!(path.exists());
     assert_eq!(session_at(&path).value("a/b").await.as_deref(), Some("1"));
-}
-
-/// Bytes that this thread has read.
-#[cfg(target_os = "linux")]
-fn bytes_read() -> u64 {
-    let told = fs::read_to_string("/proc/thread-self/io").unwrap();
-    told.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
 }
 
 #[cfg(target_os = "linux")]
@@ -236,13 +185,16 @@ async fn opening_reads_no_entries() {
     }
     drop(session);
     let file = fs::metadata(&place.path).unwrap().len();
-    let before = bytes_read();
+    let before = one_file::bytes_read();
     let store = SqliteStore::open(place.config()).unwrap();
-    let read = bytes_read() - before;
+    let read = one_file::bytes_read() - before;
     assert!((4_096..128 << 10).contains(&read), "{read} bytes of {file} were read");
     assert!(file > 100 * read);
     assert_eq!(store.verify(Repair::No).await.unwrap().problems, 0);
     let other = Connection::open(&place.path).unwrap();
     let count = other.query_row("SELECT sum(length(head)) FROM entry", [], |row| row.get::<_, i64>(0));
-    assert!(count.unwrap() > 0 && bytes_read() - before > file / 4, "reading entries would be noticed");
+    assert!(
+        count.unwrap() > 0 && one_file::bytes_read() - before > file / 4,
+        "reading entries would be noticed"
+    );
 }

@@ -4,7 +4,8 @@
 mod support;
 
 use memlife_core::store::{Cause, Changes, Durability, Feed, Repair, Want};
-use memlife_testkit::draft::{add, delete, erase, put};
+use memlife_testkit::draft::{delete, erase, put};
+use memlife_testkit::one_file;
 use std::sync::Arc;
 use std::time::Duration;
 use support::Place;
@@ -13,28 +14,7 @@ use support::Place;
 async fn writes_of_several_handles_are_all_there() {
     let place = Place::new();
     let handles: Vec<_> = (0..4).map(|_| Arc::new(place.session())).collect();
-    let tasks: Vec<_> = handles
-        .iter()
-        .enumerate()
-        .flat_map(|(n, handle)| (0..4).map(move |task| (n, task, Arc::clone(handle))))
-        .map(|(n, task, handle)| {
-            tokio::spawn(async move {
-                for m in 0..50 {
-                    handle.apply(add("all/count", 1)).await;
-                    handle.apply(put(&format!("own/{n}/{task}/{m}"), "1")).await;
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-    assert_eq!(handles[0].value("all/count").await.as_deref(), Some("800"));
-    for handle in &handles {
-        assert_eq!(handle.keys("own").await.len(), 800);
-    }
-    let verification = handles[0].store().verify(Repair::No).await.unwrap();
-    assert_eq!((verification.checked, verification.problems), (801, 0), "{:?}", verification.findings);
+    one_file::writes_of_many_tasks_are_all_there(&handles).await;
 }
 
 #[tokio::test]
@@ -74,16 +54,7 @@ async fn a_waiting_feed_hears_of_other_handles() {
 
 #[test]
 fn a_waiting_feed_needs_no_runtime_and_ends_in_time() {
-    let place = Place::new();
-    let session = place.session();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let after = Some(runtime.block_on(session.head_cursor()));
-    let feed = Feed { after, limit: 10, wait: Duration::from_millis(30), want: Want::Whole };
-    // The runtime has no timer.
-    match runtime.block_on(session.store().changes(&feed)).unwrap() {
-        Changes::Page(page) => assert!(page.items.is_empty()),
-        Changes::Gap(_) => panic!("nothing is missing"),
-    }
+    one_file::a_waiting_feed_needs_no_runtime_and_ends_in_time(&Place::new().session());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! * [`model::check`] runs random operations against a store and against [`InMemoryStore`], and shrinks.
 //! * [`crash::Torture`] kills processes that write, opens the store again and compares.
 //! * [`damage::Rot`] flips bits of what a store left on disk, cuts it, and reads it again.
+//! * [`one_file`] has what stores in one local file have to do besides.
 //! * `MEMLIFE_LONG=1` has the random ones of these try 20 times as much.
 //! * [`FaultStore`] fails a chosen call, to test what is built on stores.
 //! * [`RedisServer`], [`RedisCluster`] and [`TcpProxy`] are servers and bad networks of a test's own.
@@ -26,6 +27,7 @@ pub mod damage;
 pub mod draft;
 pub mod engine;
 pub mod model;
+pub mod one_file;
 
 mod effort;
 mod fault;

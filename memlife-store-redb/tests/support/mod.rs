@@ -3,13 +3,12 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use async_trait::async_trait;
-use memlife_core::Store;
 use memlife_core::store::Limits;
+use memlife_core::{Result, Store};
 use memlife_store_redb::{RedbConfig, RedbStore};
 use memlife_testkit::{Session, Subject};
 use redb::{Database, TableDefinition};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, Weak};
 use tempfile::TempDir;
 
@@ -100,26 +99,7 @@ impl Subject for Redb {
     }
 }
 
-/// Where a child that runs one ignored test works; set only in the child.
-pub const CHILD_FOLDER: &str = "MEMLIFE_TEST_FOLDER";
-
-/// Runs the ignored test `name` of this test program in a child, after `setup` in the shell that becomes it.
-pub fn run_child(setup: &str, name: &str, folder: &Path) {
-    let output = child(setup, name, folder);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    assert!(text(&output.stdout).contains("1 passed"), "{}", text(&output.stdout));
-}
-
-/// Runs it and does not ask how it ended.
-pub fn child(setup: &str, name: &str, folder: &Path) -> Output {
-    let program = std::env::current_exe().unwrap();
-    let script = format!("{setup}; exec \"$0\" --exact {name} --ignored --nocapture --test-threads 1");
-    Command::new("sh").arg("-c").arg(script).arg(program).env(CHILD_FOLDER, folder).output().unwrap()
-}
-
-/// The folder of the child; `None` when somebody runs ignored tests by hand.
-#[allow(clippy::disallowed_methods, reason = "how the parent tells its child")]
-pub fn child_folder() -> Option<PathBuf> {
-    std::env::var(CHILD_FOLDER).ok().map(PathBuf::from)
+/// What opens the store at a path, with everything as it is by default.
+pub fn open(path: &Path) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(RedbStore::open(RedbConfig::new(path))?))
 }
