@@ -181,11 +181,22 @@ impl Writer {
         // took about twice as long, and after a kill a file of 100,000 entries opened in 6 ms instead of 200 ms. A kill
         // is rare and worth the wait. On a disk that is about to be full each write may take a reopening.
         transaction.set_quick_repair(self.reserve.as_ref().is_some_and(Reserve::is_tight));
-        let mut section = Section::open(&transaction, self.setting)?;
-        if self.has_lost {
-            section.leap();
-        }
-        let done = section.run(jobs)?;
+        let run = || {
+            let mut section = Section::open(&transaction, self.setting)?;
+            if self.has_lost {
+                section.leap();
+            }
+            section.run(jobs)
+        };
+        let done = match contained(run) {
+            Ok(done) => done?,
+            // Not while the panic unwinds: redb would then have the file checked as after a crash, and go back behind
+            // the last commit where a page of it is damaged.
+            Err(panicked) => {
+                transaction.abort()?;
+                return Err(Trouble::One(panicked));
+            }
+        };
         if done.is_dirty {
             *submitted = Some(done.seq);
             transaction.commit()?;

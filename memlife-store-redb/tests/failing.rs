@@ -13,7 +13,7 @@ use memlife_testkit::{Session, SmallDisk};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use support::{CHANGES, DUE, ENTRY, LOST_FOUND, OWN, Place, USAGE, damage, session};
 
@@ -280,6 +280,29 @@ async fn a_damaged_page_of_the_last_commit_takes_no_commit_along() {
     let session = place.session();
     assert_eq!(session.keys("a").await.len(), 50);
     assert_eq!(session.store().verify(Repair::Yes).await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_write_that_meets_a_damaged_page_takes_no_commit_along() {
+    let place = Place::new();
+    // Every read is one of the file.
+    let session = session(place.config().cache_bytes(0));
+    let text = format!("\"{}\"", "x".repeat(300));
+    session.batch((0..500).map(|n| put(&format!("a/{n:03}"), &text).build()).collect()).await;
+    session.batch(vec![put("a/250", "\"needle\"").build(), put("z/last", "1").build()]).await;
+    let whole = fs::read(&place.path).unwrap();
+    let at = (0..whole.len()).find(|at| whole[*at..].starts_with(b"needle")).unwrap();
+    // So many entries the page cannot have, and redb panics about it.
+    let file = fs::OpenOptions::new().write(true).open(&place.path).unwrap();
+    file.write_all_at(&[0xff, 0x7f], (at / 4_096 * 4_096 + 2) as u64).unwrap();
+    let error = session.try_write(put("a/250", "1")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(session.value("z/last").await.as_deref(), Some("1"), "it was acknowledged");
+    session.apply(put("z/next", "1")).await;
+    drop(session);
+    let session = place.session();
+    assert_eq!(session.value("z/last").await.as_deref(), Some("1"));
+    assert_eq!(session.value("z/next").await.as_deref(), Some("1"));
 }
 
 #[tokio::test]
