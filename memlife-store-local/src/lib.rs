@@ -7,9 +7,11 @@ pub mod place;
 pub mod reserve;
 
 mod background;
+mod jobs;
 mod latch;
 mod waiters;
 
 pub use background::on_own_thread;
+pub use jobs::{Job, Jobs, fail_all};
 pub use latch::Latch;
 pub use waiters::{Poll, Waiters, now};

@@ -9,6 +9,9 @@
 //! | `memory` | is not synced: a killed process loses it, an orderly close keeps it |
 //! | `process`, `disk` | is synced once for all that was submitted meanwhile: redb has nothing in between |
 //!
+//! Whoever opens the file after a process that did not close it goes on with change numbers far beyond: no version is
+//! given out again that a lost commit had.
+//!
 //! | room | what it is for |
 //! |---|---|
 //! | `config` | what a store is opened with |

@@ -4,18 +4,12 @@ use crate::rows;
 use crate::schema::{CHANGES, DUE, DueKey, ENTRY, LEDGER, OWN, REMOVED, State, USAGE};
 use crate::usage::Groups;
 use memlife_core::record::Record;
-use memlife_core::store::{Batch, Cause, Change, Op, Outcome, Removals, Write};
+use memlife_core::store::{Cause, Outcome, Removals, Write};
 use memlife_core::{Context, Effect, Key, ReplicaId, Result, decide, needs_body};
+use memlife_store_local::Job;
 use memlife_store_local::error::corrupt;
 use redb::{ReadableTable, Table, WriteTransaction};
 use std::fmt;
-
-/// One write of one batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Job<'a> {
-    pub(crate) batch: &'a Batch,
-    pub(crate) write: &'a Write,
-}
 
 /// What stays the same from transaction to transaction.
 #[derive(Clone, Copy, Debug)]
@@ -214,9 +208,4 @@ pub(crate) fn state(own: &impl ReadableTable<u8, &'static [u8]>) -> Result<State
         let message = "the store's change number or clock is damaged: run `memlife verify --repair`";
         Trouble::One(corrupt(message))
     })
-}
-
-/// Whether the job frees space: these run on a full disk.
-pub(crate) fn is_freeing(job: &Job<'_>) -> bool {
-    matches!(job.write.change, Change::Erase(_) | Change::Op(Op::Delete))
 }

@@ -2,11 +2,11 @@ use crate::database::{Shared, contained};
 use crate::error::{Fault, Trouble, from_redb};
 use crate::read;
 use crate::reserve::Reserve;
-use crate::transaction::{Done, Job, Section, Setting, is_freeing};
+use crate::transaction::{Done, Section, Setting};
 use memlife_core::store::{Batch, Durability, Limits, Outcome};
 use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Patience, Result};
 use memlife_store_local::error::{check_batch, full, poisoned, read_only};
-use memlife_store_local::{Latch, Waiters};
+use memlife_store_local::{Job, Jobs, Latch, Waiters, fail_all};
 use std::sync::Arc;
 
 /// Commits that are not synced before one is: redb uses no page again that only such commits freed.
@@ -59,20 +59,11 @@ impl Drop for Writer {
 
 impl Commit for Writer {
     fn commit(&mut self, batches: &[&Batch], _patience: Patience) -> Result<Vec<Answer>, Busy> {
-        let refusals: Vec<Option<Error>> = batches.iter().map(|batch| self.refusal(batch)).collect();
-        let accepted = || batches.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
-        let jobs: Vec<Job<'_>> = accepted()
-            .flat_map(|(&batch, _)| batch.writes.iter().map(move |write| Job { batch, write }))
-            .collect();
         // Space may have come from outside meanwhile.
         self.refused_bytes = None;
-        let asked = accepted().map(|(batch, _)| batch.durability).max().unwrap_or_default();
-        let mut outcomes = self.resolve(&jobs, asked.max(self.level)).into_iter();
-        let answers = batches.iter().zip(refusals).map(|(batch, refusal)| match refusal {
-            Some(error) => Err(error),
-            None => Ok(outcomes.by_ref().take(batch.writes.len()).collect()),
-        });
-        Ok(answers.collect())
+        let jobs = Jobs::of(batches, |batch| self.refusal(batch));
+        let outcomes = self.resolve(&jobs.all, jobs.durability.max(self.level));
+        Ok(jobs.answers(outcomes))
     }
 }
 
@@ -106,7 +97,7 @@ impl Writer {
             Err(Failure::RolledBack(error)) => error,
         };
         if let [job] = jobs {
-            if error.kind() == ErrorKind::Full && !is_freeing(job) {
+            if error.kind() == ErrorKind::Full && !job.is_freeing() {
                 self.refused_bytes = Some(job.write.body_bytes());
             }
             return vec![Err(error)];
@@ -120,13 +111,13 @@ impl Writer {
     /// Whether less than any of these found no room just now: each attempt on a full disk opens the file anew.
     fn is_hopeless(&self, jobs: &[Job<'_>]) -> bool {
         let needs_more =
-            |refused| jobs.iter().all(|job| !is_freeing(job) && job.write.body_bytes() >= refused);
+            |refused| jobs.iter().all(|job| !job.is_freeing() && job.write.body_bytes() >= refused);
         self.refused_bytes.is_some_and(needs_more)
     }
 
     /// The disk is full: what frees space gets the reserve.
     fn make_room(&mut self, jobs: &[Job<'_>], durability: Durability) -> Result<Vec<Result<Outcome>>> {
-        if jobs.iter().all(is_freeing) && self.reserve.as_mut().is_some_and(Reserve::release) {
+        if jobs.iter().all(Job::is_freeing) && self.reserve.as_mut().is_some_and(Reserve::release) {
             return match self.attempt(jobs, durability) {
                 Ok(outcomes) => Ok(outcomes),
                 Err(Failure::Full) => Err(full()),
@@ -282,10 +273,6 @@ fn is_full(trouble: &Trouble) -> bool {
 fn fate_unknown(cause: Error) -> Error {
     let message = "the commit failed half-way: read the entries before writing them again";
     Error::new(ErrorKind::Indeterminate, message).because(cause)
-}
-
-fn fail_all(jobs: &[Job<'_>], error: &Error) -> Vec<Result<Outcome>> {
-    jobs.iter().map(|_| Err(error.duplicate())).collect()
 }
 
 #[cfg(test)]

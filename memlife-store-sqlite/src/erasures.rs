@@ -1,10 +1,11 @@
 use crate::recent::RecentEntry;
 use crate::rows::{self, Trouble};
-use crate::transaction::{Job, Transaction};
+use crate::transaction::Transaction;
 use crate::usage::Delta;
 use memlife_core::record::{Head, ReclaimClass, Record};
 use memlife_core::store::{Cause, Change, Guard, Locator, Outcome, Reply, Want};
 use memlife_core::{Key, Result, Timestamp};
+use memlife_store_local::Job;
 use memlife_store_local::error::corrupt;
 use rusqlite::Connection;
 use std::thread::{self, available_parallelism};

@@ -7,21 +7,15 @@ use crate::rows::{self, Found, Table, Trouble};
 use crate::schema::FORMAT;
 use crate::usage::{Delta, Groups};
 use memlife_core::record::{Body, Head, Record};
-use memlife_core::store::{Batch, Cause, Change, Durability, Outcome, Removals, Want, Write};
+use memlife_core::store::{Cause, Durability, Outcome, Removals, Want};
 use memlife_core::{
     Context, Effect, Error, ErrorKind, Hlc, Key, Ledger, MAX_DRIFT_MS, ReplicaId, Result, Timestamp, decide,
     needs_body,
 };
+use memlife_store_local::Job;
 use memlife_store_local::error::corrupt;
 use rusqlite::Connection;
 use std::sync::Arc;
-
-/// One write of one batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Job<'a> {
-    pub(crate) batch: &'a Batch,
-    pub(crate) write: &'a Write,
-}
 
 /// What stays the same from transaction to transaction.
 #[derive(Debug)]
@@ -355,11 +349,6 @@ impl<'a> Transaction<'a> {
         }
         Ok(())
     }
-}
-
-/// Whether the job frees space: these run on a full disk.
-pub(crate) fn is_freeing(job: &Job<'_>) -> bool {
-    matches!(job.write.change, Change::Erase(_) | Change::Op(memlife_core::store::Op::Delete))
 }
 
 /// The clock in one column: 48 bits of milliseconds and 16 of counter.

@@ -3,7 +3,7 @@ use crate::connection::wait_for_others;
 use crate::error::{Fault, from_sqlite};
 use crate::reserve::Reserve;
 use crate::rows::Trouble;
-use crate::transaction::{Done, Job, Setting, Transaction, is_freeing};
+use crate::transaction::{Done, Setting, Transaction};
 use crate::usage::Groups;
 use memlife_core::record::{Compression, ExpiryOrigin, Kind, ReclaimClass};
 use memlife_core::store::{
@@ -11,7 +11,7 @@ use memlife_core::store::{
 };
 use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Key, Patience, Result};
 use memlife_store_local::error::{check_batch, full, poisoned, read_only};
-use memlife_store_local::{Latch, Waiters};
+use memlife_store_local::{Job, Jobs, Latch, Waiters, fail_all};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,19 +64,9 @@ impl Drop for Writer {
 
 impl Commit for Writer {
     fn commit(&mut self, batches: &[&Batch], patience: Patience) -> Result<Vec<Answer>, Busy> {
-        let refusals: Vec<Option<Error>> = batches.iter().map(|batch| self.refusal(batch)).collect();
-        let accepted = || batches.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
-        let jobs: Vec<Job<'_>> = accepted()
-            .flat_map(|(&batch, _)| batch.writes.iter().map(move |write| Job { batch, write }))
-            .collect();
-        let asked = accepted().map(|(batch, _)| batch.durability).max().unwrap_or_default();
-        let outcomes = self.resolve(&jobs, asked.max(self.level), patience)?;
-        let mut outcomes = outcomes.into_iter();
-        let answers = batches.iter().zip(refusals).map(|(batch, refusal)| match refusal {
-            Some(error) => Err(error),
-            None => Ok(outcomes.by_ref().take(batch.writes.len()).collect()),
-        });
-        Ok(answers.collect())
+        let jobs = Jobs::of(batches, |batch| self.refusal(batch));
+        let outcomes = self.resolve(&jobs.all, jobs.durability.max(self.level), patience)?;
+        Ok(jobs.answers(outcomes))
     }
 }
 
@@ -133,7 +123,7 @@ impl Writer {
         patience: Patience,
     ) -> Result<Result<Vec<Result<Outcome>>>, Busy> {
         self.fold();
-        let may_borrow = jobs.iter().all(is_freeing);
+        let may_borrow = jobs.iter().all(Job::is_freeing);
         for is_lent in [false, true] {
             if is_lent && !(may_borrow && self.reserve.as_mut().is_some_and(Reserve::lend)) {
                 break;
@@ -238,7 +228,7 @@ impl Writer {
         let Some(reserve) = &mut self.reserve else { return true };
         let is_outside = self.setting.bodies.is_some();
         let growth: u64 = jobs.iter().map(|job| growth_of(job, is_outside)).sum();
-        jobs.iter().all(is_freeing)
+        jobs.iter().all(Job::is_freeing)
             || reserve.covers(self.checkpointer.unfolded_bytes() + COMMIT_BYTES + growth)
     }
 
@@ -371,10 +361,6 @@ pub(crate) fn idle_write(key: &Key) -> Write {
 fn growth_of(job: &Job<'_>, is_outside: bool) -> u64 {
     let body = if is_outside { 0 } else { job.write.body_bytes() as u64 };
     WRITE_BYTES + 2 * body
-}
-
-fn fail_all(jobs: &[Job<'_>], error: &Error) -> Vec<Result<Outcome>> {
-    jobs.iter().map(|_| Err(error.duplicate())).collect()
 }
 
 fn locked() -> Error {

@@ -31,8 +31,8 @@ pub struct Ledger {
     pub grace_ms: u64,
 }
 
-/// Change numbers that are skipped where the last one given out is not known. A store that was opened or damaged a
-/// million times this way still counts in numbers that JSON holds exactly.
+/// Change numbers that are skipped where the last one given out is not known. A store that this happened to a million
+/// times still counts in numbers that JSON holds exactly.
 const LEAP: u64 = 1 << 32;
 
 impl Ledger {
