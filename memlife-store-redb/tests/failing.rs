@@ -4,7 +4,7 @@
 mod support;
 
 use memlife_core::record::ReclaimClass;
-use memlife_core::store::{Repair, Scan};
+use memlife_core::store::Repair;
 use memlife_core::{ErrorKind, Key};
 use memlife_store_redb::{RedbConfig, RedbStore};
 use memlife_testkit::draft::{delete, put, put_bytes};
@@ -108,20 +108,7 @@ async fn a_damaged_entry_is_named_and_the_others_are_served() {
         spoil_entry(transaction, "a/3", |row| row[10] ^= 1);
     });
     let session = place.session();
-    for key in ["a/2", "a/3"] {
-        let keys = [Key::new(key).unwrap()];
-        let error = session.store().get(&keys, Default::default()).await.unwrap_err();
-        assert_eq!((error.kind(), error.key().map(Key::as_str)), (ErrorKind::Corrupt, Some(key)));
-    }
-    let page = session.store().scan(&Scan { limit: 10, ..Scan::default() }).await.unwrap();
-    let is_ok: Vec<bool> = page.records.iter().map(Result::is_ok).collect();
-    assert_eq!(is_ok, [true, false, false, true]);
-    assert!(page.next.is_none());
-    // A batch beside a damaged key goes on; a plain value that does not need the old one replaces it.
-    let outcomes =
-        session.batch(vec![put("a/1", "1").build(), put("a/3", "3").build(), put("a/2", "2").build()]).await;
-    let is_ok: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
-    assert_eq!(is_ok, [true, false, true]);
+    one_file::a_damaged_entry_is_named_and_the_others_are_served(&session).await;
 }
 
 #[tokio::test]

@@ -6,9 +6,9 @@ mod support;
 use memlife_core::ErrorKind;
 use memlife_core::store::{Durability, Repair};
 use memlife_store_redb::{RedbConfig, RedbStore};
+use memlife_testkit::Session;
 use memlife_testkit::draft::put;
 use memlife_testkit::one_file::{self, child, child_folder, run_child};
-use memlife_testkit::{Session, SmallDisk};
 use redb::{Database, ReadableTable, TableDefinition};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -71,14 +71,7 @@ fn a_database_of_another_program_stays_as_it_is() {
 
 #[test]
 fn what_is_no_database_stays_as_it_is() {
-    let place = Place::new();
-    for content in [&b"hello"[..], &[b'x'; 10_000], &[0; 4_096]] {
-        fs::write(&place.path, content).unwrap();
-        assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt);
-        assert_eq!(fs::read(&place.path).unwrap(), content);
-    }
-    let folder = RedbStore::open(RedbConfig::new(place.folder.path())).unwrap_err();
-    assert_eq!(folder.kind(), ErrorKind::Invalid);
+    one_file::what_is_no_database_stays_as_it_is(&[b"hello", &[b'x'; 10_000], &[0; 4_096]], support::open);
 }
 
 #[tokio::test]
@@ -269,17 +262,7 @@ fn opening_waits_for_the_other_as_long_as_asked() {
 
 #[tokio::test]
 async fn a_store_on_a_read_only_disk_can_be_read() {
-    let Some(disk) = SmallDisk::mount(8 << 20) else { return };
-    let config = RedbConfig::new(disk.path().join("store.redb"));
-    session(config.clone()).apply(put("a/b", "1")).await;
-    disk.make_read_only();
-    let session = session(config);
-    assert!(session.store().info().read_only);
-    assert_eq!(session.value("a/b").await.as_deref(), Some("1"));
-    assert_eq!(session.keys("").await, ["a/b"]);
-    assert_eq!(session.store().verify(Repair::No).await.unwrap().findings, []);
-    let error = session.try_batch(vec![put("a/b", "2").build()]).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    one_file::a_store_on_a_read_only_disk_can_be_read(support::open).await;
 }
 
 #[test]

@@ -54,21 +54,7 @@ async fn a_damaged_entry_is_named_and_the_others_are_served() {
     }
     damage(&place, "UPDATE entry SET body = zeroblob(length(body)) WHERE key = 'a/2'");
     damage(&place, "UPDATE entry SET head = (SELECT head FROM entry WHERE key = 'a/1') WHERE key = 'a/3'");
-    for key in ["a/2", "a/3"] {
-        let keys = [memlife_core::Key::new(key).unwrap()];
-        let error = session.store().get(&keys, Default::default()).await.unwrap_err();
-        assert_eq!((error.kind(), error.key().map(|key| key.as_str())), (ErrorKind::Corrupt, Some(key)));
-    }
-    let scan = memlife_core::store::Scan { limit: 10, ..Default::default() };
-    let page = session.store().scan(&scan).await.unwrap();
-    let is_ok: Vec<bool> = page.records.iter().map(Result::is_ok).collect();
-    assert_eq!(is_ok, [true, false, false, true]);
-    assert!(page.next.is_none());
-    // A batch beside a damaged key goes on; a plain value that does not need the old one replaces it.
-    let outcomes =
-        session.batch(vec![put("a/1", "1").build(), put("a/3", "3").build(), put("a/2", "2").build()]).await;
-    let is_ok: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
-    assert_eq!(is_ok, [true, false, true]);
+    one_file::a_damaged_entry_is_named_and_the_others_are_served(&session).await;
 }
 
 #[tokio::test]

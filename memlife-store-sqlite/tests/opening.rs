@@ -6,7 +6,6 @@ mod support;
 use memlife_core::store::{Repair, Verify};
 use memlife_core::{ErrorKind, Store};
 use memlife_store_sqlite::{SqliteConfig, SqliteStore};
-use memlife_testkit::SmallDisk;
 use memlife_testkit::draft::put;
 use memlife_testkit::one_file::{self, child_folder, run_child};
 use rusqlite::Connection;
@@ -52,14 +51,7 @@ fn a_database_of_another_program_stays_as_it_is() {
 
 #[test]
 fn what_is_no_database_stays_as_it_is() {
-    let place = Place::new();
-    for content in [&b"hello"[..], &[b'x'; 10_000]] {
-        fs::write(&place.path, content).unwrap();
-        assert_eq!(refusal(&place.path).0, ErrorKind::Corrupt);
-        assert_eq!(fs::read(&place.path).unwrap(), content);
-    }
-    let folder = SqliteStore::open(SqliteConfig::new(place.folder.path())).unwrap_err();
-    assert_eq!(folder.kind(), ErrorKind::Invalid);
+    one_file::what_is_no_database_stays_as_it_is(&[b"hello", &[b'x'; 10_000]], support::open);
 }
 
 #[tokio::test]
@@ -120,16 +112,7 @@ fn racing_to_create_a_store_harms_nobody() {
 
 #[tokio::test]
 async fn a_store_on_a_read_only_disk_can_be_read() {
-    let Some(disk) = SmallDisk::mount(8 << 20) else { return };
-    let config = SqliteConfig::new(disk.path().join("store.db"));
-    session(config.clone()).apply(put("a/b", "1")).await;
-    disk.make_read_only();
-    let session = session(config);
-    assert!(session.store().info().read_only);
-    assert_eq!(session.value("a/b").await.as_deref(), Some("1"));
-    assert_eq!(session.keys("").await, ["a/b"]);
-    let error = session.try_batch(vec![put("a/b", "2").build()]).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    one_file::a_store_on_a_read_only_disk_can_be_read(support::open).await;
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use crate::draft::{add, delete, erase, put, put_bytes};
 use crate::{Session, SmallDisk};
 use memlife_core::record::ReclaimClass;
-use memlife_core::store::{Cause, Changes, Cursor, Feed, Guard, Repair, Want};
-use memlife_core::{ErrorKind, Result, Store};
+use memlife_core::store::{Cause, Changes, Cursor, DueEntry, Feed, Guard, Repair, Scan, Want};
+use memlife_core::{ErrorKind, Key, Result, Store};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -108,11 +108,13 @@ pub async fn sweep(session: &Session) {
         if due.is_empty() {
             return;
         }
-        let erasures = due
-            .iter()
-            .map(|entry| erase(entry.key.as_str(), Cause::Expired).guard(Guard::Due(entry.locator)).build());
-        for outcome in session.batch(erasures.collect()).await {
-            outcome.unwrap();
+        let erasure = |entry: &DueEntry| {
+            erase(entry.key.as_str(), Cause::Expired).guard(Guard::Due(entry.locator)).build()
+        };
+        for entries in due.chunks(1_000) {
+            for outcome in session.batch(entries.iter().map(erasure).collect()).await {
+                outcome.unwrap();
+            }
         }
     }
 }
@@ -193,6 +195,55 @@ pub async fn a_store_that_was_cut_off_is_refused(open: impl Fn(&Path) -> Result<
     }
     fs::write(&path, &whole).unwrap();
     assert_eq!(Session::on(open(&path).unwrap()).keys("a").await.len(), 200);
+}
+
+/// What is no store is refused and left alone.
+pub fn what_is_no_database_stays_as_it_is(
+    contents: &[&[u8]],
+    open: impl Fn(&Path) -> Result<Arc<dyn Store>>,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    for content in contents {
+        fs::write(&path, content).unwrap();
+        let refusal = open(&path).err().unwrap();
+        assert_eq!(refusal.kind(), ErrorKind::Corrupt);
+        assert_eq!(fs::read(&path).unwrap(), *content);
+    }
+    assert_eq!(open(folder.path()).err().unwrap().kind(), ErrorKind::Invalid);
+}
+
+/// What may not be written can be read.
+pub async fn a_store_on_a_read_only_disk_can_be_read(open: impl Fn(&Path) -> Result<Arc<dyn Store>>) {
+    let Some(disk) = SmallDisk::mount(8 << 20) else { return };
+    let path = disk.path().join("store");
+    Session::on(open(&path).unwrap()).apply(put("a/b", "1")).await;
+    disk.make_read_only();
+    let session = Session::on(open(&path).unwrap());
+    assert!(session.store().info().read_only);
+    assert_eq!(session.value("a/b").await.as_deref(), Some("1"));
+    assert_eq!(session.keys("").await, ["a/b"]);
+    assert_eq!(session.store().verify(Repair::No).await.unwrap().findings, []);
+    let error = session.try_batch(vec![put("a/b", "2").build()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+/// Of `a/1` to `a/4` the body of the second and the head of the third are damaged.
+pub async fn a_damaged_entry_is_named_and_the_others_are_served(session: &Session) {
+    for key in ["a/2", "a/3"] {
+        let keys = [Key::new(key).unwrap()];
+        let error = session.store().get(&keys, Want::Whole).await.unwrap_err();
+        assert_eq!((error.kind(), error.key().map(Key::as_str)), (ErrorKind::Corrupt, Some(key)));
+    }
+    let page = session.store().scan(&Scan { limit: 10, ..Scan::default() }).await.unwrap();
+    let is_ok: Vec<bool> = page.records.iter().map(Result::is_ok).collect();
+    assert_eq!(is_ok, [true, false, false, true]);
+    assert!(page.next.is_none());
+    // A batch beside a damaged key goes on; a plain value that does not need the old one replaces it.
+    let outcomes =
+        session.batch(vec![put("a/1", "1").build(), put("a/3", "3").build(), put("a/2", "2").build()]).await;
+    let is_ok: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
+    assert_eq!(is_ok, [true, false, true]);
 }
 
 /// What others can read is told.
