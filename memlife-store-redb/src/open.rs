@@ -104,7 +104,8 @@ fn create(config: &RedbConfig, rename: impl FnOnce(&Path, &Path) -> io::Result<(
         Err(error) => {
             let _ = std::fs::remove_file(&draft);
             // Another process was faster, and has it open.
-            if path.exists() { open_existing(config) } else { Err(error) }
+            let is_there = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
+            if is_there { open_existing(config) } else { Err(error) }
         }
     }
 }
