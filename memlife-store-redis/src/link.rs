@@ -3,8 +3,8 @@ use crate::error::{self, Fate};
 use memlife_core::{Clock, Error, ErrorKind, Result};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, Value};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -29,9 +29,17 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct Slot {
     /// The connection, with a number that tells it from the ones before.
-    connection: Mutex<Option<(u64, Connection)>>,
+    connection: RwLock<Option<(u64, Connection)>>,
+    /// Held by whoever connects.
+    connecting: Mutex<()>,
     /// How many attempts to connect came to an end.
     attempts: AtomicU64,
+}
+
+impl Slot {
+    fn there(&self) -> Option<(u64, Connection)> {
+        self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What the server answered.
@@ -157,24 +165,26 @@ impl Link {
                 Request::Many(pipeline) => connection.req_packed_commands(pipeline, 0, pipeline.len()).await,
             }
         };
-        let answer = match tokio::time::timeout(self.response_timeout, sent).await {
-            // An error amid the answers says more than the library's summary of them.
-            Ok(answer) => answer.and_then(|values| values.into_iter().map(Value::extract_error).collect()),
-            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-        };
+        // The library gives up in time; an error amid the answers says more than its summary of them.
+        let answer =
+            sent.await.and_then(|values: Vec<Value>| values.into_iter().map(Value::extract_error).collect());
         if let Err(error) = &answer
             && error::ends_connection(error)
         {
-            slot.connection.lock().await.take_if(|(there, _)| *there == number);
+            let mut connection = slot.connection.write().unwrap_or_else(PoisonError::into_inner);
+            connection.take_if(|(there, _)| *there == number);
         }
         answer
     }
 
     async fn connection(&self, slot: &Slot) -> Result<(u64, Connection), RedisError> {
         let before = slot.attempts.load(Ordering::Relaxed);
-        let mut connection = slot.connection.lock().await;
-        if let Some(there) = connection.as_ref() {
-            return Ok(there.clone());
+        if let Some(there) = slot.there() {
+            return Ok(there);
+        }
+        let _connecting = slot.connecting.lock().await;
+        if let Some(there) = slot.there() {
+            return Ok(there);
         }
         if slot.attempts.load(Ordering::Relaxed) > before {
             // Another failed to connect while this one waited for the place.
@@ -183,7 +193,9 @@ impl Link {
         let connected = self.target.connect(self.connect_timeout, self.response_timeout);
         let connected = self.in_time(connected).await;
         let number = slot.attempts.fetch_add(1, Ordering::Relaxed);
-        Ok(connection.insert((number, connected?)).clone())
+        let there = (number, connected?);
+        *slot.connection.write().unwrap_or_else(PoisonError::into_inner) = Some(there.clone());
+        Ok(there)
     }
 
     /// Whatever connects, unless it takes too long.

@@ -10,6 +10,7 @@ mod million;
 mod peers;
 mod put;
 mod python;
+mod redb;
 mod redis;
 mod sharing;
 mod sweep;
@@ -35,6 +36,8 @@ pub enum Topic {
     Sweep,
     /// What a sweep visits, in a small store and in a big one
     Growth,
+    /// redb beside its own transactions
+    Redb,
     /// Redis beside its plain commands
     Redis,
     /// The same work as the Python original, and as diskcache
@@ -51,13 +54,14 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic, in the order of the results.
-    pub const ALL: [Topic; 12] = [
+    pub const ALL: [Topic; 13] = [
         Topic::Counts,
         Topic::Lattices,
         Topic::Get,
         Topic::Put,
         Topic::Sweep,
         Topic::Growth,
+        Topic::Redb,
         Topic::Redis,
         Topic::Python,
         Topic::Million,
@@ -80,6 +84,7 @@ impl Topic {
             Topic::Put => Ok(vec![put::measure(stage).await?]),
             Topic::Sweep => Ok(vec![sweep::measure(stage).await?]),
             Topic::Growth => Ok(vec![growth::measure(stage).await?]),
+            Topic::Redb => Ok(vec![redb::measure(stage).await?]),
             Topic::Redis => redis::measure(stage).await,
             Topic::Python => python::measure(stage, args).await,
             Topic::Million => Ok(vec![million::measure(stage).await?]),

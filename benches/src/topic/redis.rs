@@ -122,7 +122,8 @@ impl Plain {
     async fn set(mut self, pairs: Vec<Pair>) -> Result<()> {
         for (key, value) in &pairs {
             let mut set = redis::cmd("SET");
-            let () = set.arg(key).arg(&value.bytes[..]).arg("PX").arg(HOUR_MS).query_async(&mut self.0).await?;
+            let () =
+                set.arg(key).arg(&value.bytes[..]).arg("PX").arg(HOUR_MS).query_async(&mut self.0).await?;
         }
         Ok(())
     }

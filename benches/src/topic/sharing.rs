@@ -7,6 +7,7 @@ use crate::stage::{self, Stage};
 use crate::workload::{self, Random};
 use anyhow::{Result, ensure};
 use memlife::{Memory, ReplicateOptions, WatchOptions, Watched};
+use memlife_testkit::RedisServer;
 use std::time::Duration;
 
 const ABOUT: [&str; 2] = [
@@ -15,7 +16,7 @@ const ABOUT: [&str; 2] = [
      two cursors and writes nothing.",
     "The latency of a watch is from before a put until another handle of the store, with connections of its own, tells of \
      it, at pauses of 1 to 20 ms between the puts. SQLite tells nobody of a commit: a watch looks, more rarely the longer \
-     nothing comes.",
+     nothing comes; Redis tells by a message.",
 ];
 
 /// Puts whose way to a watcher is timed.
@@ -43,11 +44,26 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
         ensure!(first.1 > 0 && quiet.1 == 0, "the second sync was not quiet");
         table.alone(&format!("quiet sync, sqlite and {to}"), Figure::time(&[quiet.0])?, None);
     }
-    let path = folder.path().join("watched.db");
-    let waits = latencies(&stage::url(&path)).await?;
-    let name = |part: &str| format!("sqlite: a watch tells of a put, {part}");
-    table.alone(&name("half of them"), Figure::time(&[share(&waits, 50)])?, None);
-    table.alone(&name("99 of 100"), Figure::time(&[share(&waits, 99)])?, Some(Target::AtMost(50.0)));
+    let server = RedisServer::start(&["--appendfsync", "everysec"]);
+    if let Some(server) = &server {
+        let rate = Some(Target::AtLeast(30_000.0));
+        let there = stage::open(&server.url()).await?;
+        let what = |way: &str| format!("copy of {} entries, {way}", grouped(entries as u64));
+        let seconds = copied(&full, &there, entries).await?;
+        table.alone(&what("sqlite to redis"), Figure::rate(entries, &[seconds])?, rate);
+        let back = stage::open(&stage::url(&folder.path().join("back.db"))).await?;
+        let seconds = copied(&there, &back, entries).await?;
+        table.alone(&what("redis to sqlite"), Figure::rate(entries, &[seconds])?, rate);
+    }
+    let watched = stage::url(&folder.path().join("watched.db"));
+    let by_redis = server.as_ref().map(|server| format!("{}?prefix=watched", server.url()));
+    for (store, url, most) in [("sqlite", Some(watched), 50.0), ("redis", by_redis, 5.0)] {
+        let Some(url) = url else { continue };
+        let waits = latencies(&url).await?;
+        let name = |part: &str| format!("{store}: a watch tells of a put, {part}");
+        table.alone(&name("half of them"), Figure::time(&[share(&waits, 50)])?, None);
+        table.alone(&name("99 of 100"), Figure::time(&[share(&waits, 99)])?, Some(Target::AtMost(most)));
+    }
     Ok(table.finish())
 }
 
