@@ -94,6 +94,7 @@ fn info(config: &RedbConfig, identity: &Identity, read_only: bool) -> StoreInfo 
         durability: config.durability,
         max_durability: Durability::Disk,
         read_only,
+        keeps_time: false,
         limits,
         warnings,
     }

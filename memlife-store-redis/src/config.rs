@@ -134,7 +134,8 @@ impl RedisConfig {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let bad = || invalid(format!("the setting `{name}` of the URL does not take {value:?}"));
+        // A password with a question mark may end up here, so nothing of it is told.
+        let bad = || invalid("a setting of the URL does not take what it is given");
         let number = || value.parse::<u64>().ok().filter(|number| *number > 0).ok_or_else(bad);
         match name {
             "prefix" if is_prefix(value) => self.prefix = value.to_owned(),
@@ -152,7 +153,12 @@ impl RedisConfig {
             "fsync" => self.fsync = Some(Fsync::parse(value).ok_or_else(bad)?),
             "ca" if !value.is_empty() => self.authority = Some(value.into()),
             "prefix" | "ca" => return Err(bad()),
-            _ => return Err(invalid(format!("the URL has an unknown setting {name:?}"))),
+            _ => {
+                return Err(invalid(
+                    "the URL has an unknown setting: there are prefix, shards, pool, timeout_ms, connect_timeout_ms, \
+                     patience_ms, fsync and ca; write a ? in a password as %3F",
+                ));
+            }
         }
         Ok(())
     }

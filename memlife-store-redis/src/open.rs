@@ -1,6 +1,6 @@
 //! Finding out who the server is and which store it holds.
 
-use crate::config::{Fsync, RedisConfig};
+use crate::config::{Fsync, RedisConfig, Wall};
 use crate::error::unexpected;
 use crate::layout::Layout;
 use crate::link::{Link, Request};
@@ -39,6 +39,7 @@ pub(crate) async fn open(config: &RedisConfig) -> Result<Server> {
         durability,
         max_durability: durability,
         read_only: false,
+        keeps_time: config.wall == Wall::Server,
         limits: config.limits,
         warnings,
     };
@@ -113,7 +114,13 @@ async fn durability(config: &RedisConfig, link: &Link, about: &About) -> (Durabi
         return (Durability::Memory, warnings);
     }
     let level = match appendfsync(link).await.or(config.fsync) {
-        Some(Fsync::Always) => Durability::Disk,
+        Some(Fsync::Always) if !pauses_syncs(link).await => Durability::Disk,
+        Some(Fsync::Always) => {
+            warnings.push(warning(
+                "the server does not sync while it rewrites its file: set no-appendfsync-on-rewrite no",
+            ));
+            Durability::Process
+        }
         Some(Fsync::No) => {
             warnings
                 .push(warning("the server syncs when the system likes: a power cut loses what was written"));
@@ -154,6 +161,24 @@ async fn appendfsync(link: &Link) -> Option<Fsync> {
         weakest = weakest.max(Some(fsync));
     }
     weakest
+}
+
+/// Whether a node does not sync while it rewrites its append-only file, in any form in which nodes tell it.
+async fn pauses_syncs(link: &Link) -> bool {
+    let mut command = redis::cmd("CONFIG");
+    command.arg("GET").arg("no-appendfsync-on-rewrite");
+    // Who may not ask is told of the other setting already.
+    ask(link, &command).await.is_ok_and(|answer| says_yes(&answer))
+}
+
+fn says_yes(value: &Value) -> bool {
+    match value {
+        Value::BulkString(bytes) => &bytes[..] == b"yes",
+        Value::SimpleString(text) => text == "yes",
+        Value::Array(values) => values.iter().any(says_yes),
+        Value::Map(pairs) => pairs.iter().any(|(_, value)| says_yes(value)),
+        _ => false,
+    }
 }
 
 fn warning(text: &str) -> Warning {

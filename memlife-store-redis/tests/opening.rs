@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use memlife_core::store::{Cause, Cursor, Durability, Repair};
-use memlife_core::{ErrorKind, Store};
+use memlife_core::{
+    Clock, ErrorKind, ManualClock, Memory, PutOptions, Store, SweepOptions, SystemClock, Ttl,
+};
 use memlife_store_redis::{RedisConfig, RedisStore};
 use memlife_testkit::draft::{add, delete, erase, put};
 use memlife_testkit::{RedisServer, Session};
@@ -34,13 +36,18 @@ fn told(store: &RedisStore) -> String {
 #[tokio::test]
 async fn the_level_is_the_one_that_the_server_gives() {
     for (settings, level, warned) in [
-        (["--appendfsync", "always"], Durability::Disk, ""),
-        (["--appendfsync", "everysec"], Durability::Process, "two seconds"),
-        (["--appendfsync", "no"], Durability::Memory, "power cut"),
-        (["--appendonly", "no"], Durability::Memory, "append-only"),
-        (["--maxmemory-policy", "allkeys-lru"], Durability::Process, "evicts"),
+        ("appendfsync always", Durability::Disk, ""),
+        ("appendfsync always no-appendfsync-on-rewrite yes", Durability::Process, "rewrites"),
+        ("appendfsync everysec", Durability::Process, "two seconds"),
+        ("appendfsync no", Durability::Memory, "power cut"),
+        ("appendonly no", Durability::Memory, "append-only"),
+        ("maxmemory-policy allkeys-lru", Durability::Process, "evicts"),
     ] {
-        let Some(server) = RedisServer::start(&settings) else { return };
+        let words: Vec<&str> = settings.split(' ').collect();
+        let arguments: Vec<String> =
+            words.chunks(2).flat_map(|pair| [format!("--{}", pair[0]), pair[1].to_owned()]).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let Some(server) = RedisServer::start(&arguments) else { return };
         let store = open(&server.url()).unwrap();
         assert_eq!((store.info().durability, store.info().max_durability), (level, level), "{settings:?}");
         let told = told(&store);
@@ -241,4 +248,17 @@ fn certify(folder: &std::path::Path) {
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_here_hides_nothing_that_the_server_holds() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let store = Arc::new(open(&server.url()).unwrap());
+    let ahead = ManualClock::new(SystemClock.now().plus_ms(3_600_000));
+    let memory = Memory::builder(store).clock(Arc::new(ahead)).build().unwrap();
+    let soon = PutOptions::new().ttl(Ttl::from_ms(600_000).unwrap());
+    memory.put_with("k", "1", soon).await.unwrap();
+    assert!(memory.get_value("k").await.unwrap().is_some());
+    assert_eq!(memory.sweep(SweepOptions::new()).await.unwrap().deleted, 0);
+    assert!(memory.get_value("k").await.unwrap().is_some());
 }

@@ -73,6 +73,7 @@ impl Index {
             durability: config.durability,
             max_durability: Durability::Disk,
             read_only: opened.is_read_only,
+            keeps_time: false,
             limits,
             warnings: place::warnings(&config.path),
         };

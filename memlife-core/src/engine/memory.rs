@@ -180,7 +180,12 @@ impl fmt::Debug for Memory {
 impl Inner {
     /// The instant to judge by, given the store's clock.
     pub fn now(&self, store_clock: Timestamp) -> Timestamp {
-        let seen = self.clock.now().max(store_clock).ms();
+        let seen = match self.store.info().keeps_time {
+            // Nothing that the store said is at hand.
+            true if store_clock == Timestamp::EPOCH => return self.clock.now(),
+            true => store_clock.ms(),
+            false => self.clock.now().max(store_clock).ms(),
+        };
         Timestamp::from_ms(self.latest_ms.fetch_max(seen, Ordering::Relaxed).max(seen))
     }
 

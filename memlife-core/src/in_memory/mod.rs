@@ -46,6 +46,7 @@ impl InMemoryStore {
             durability: Durability::Memory,
             max_durability: Durability::Memory,
             read_only: false,
+            keeps_time: false,
             limits: Limits::default(),
             warnings: Vec::new(),
         };

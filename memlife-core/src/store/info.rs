@@ -64,6 +64,8 @@ pub struct StoreInfo {
     pub max_durability: Durability,
     /// Whether the store can only be read.
     pub read_only: bool,
+    /// Whether the store has a wall clock of its own, one for all who use it: then no caller's clock counts.
+    pub keeps_time: bool,
     /// Limits.
     pub limits: Limits,
     /// What to tell the user once.
