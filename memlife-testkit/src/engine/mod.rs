@@ -224,6 +224,7 @@ macro_rules! engine_behaviours {
                 replication: what_a_third_store_brought_meanwhile_arrives,
                 replication: what_a_rule_kept_back_is_sent_when_the_rule_goes,
                 replication: a_removal_elsewhere_reaches_third_stores,
+                replication: what_was_renewed_meanwhile_arrives,
                 replication: what_is_dead_is_never_gone,
                 replication: a_run_that_stops_in_the_middle_forgets_no_meeting,
                 replication: a_replica_away_for_a_while_is_told_what_was_deleted,

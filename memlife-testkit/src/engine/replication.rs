@@ -4,9 +4,10 @@ use super::strategies::Longest;
 use super::{Bench, all, import, states, ttl};
 use crate::{FaultStore, Method, Moment, START, Subject};
 use memlife_core::policy::{ParseOptions, PolicyFile};
+use memlife_core::store::Expiry;
 use memlife_core::{
     Entry, ErrorKind, GRACE_MS, HORIZON_MS, InMemoryStore, KEEP_MS, Key, ListOptions, ManualClock, Memory,
-    PutOptions, ReplicateOptions, Store, SweepOptions, WhySetAside,
+    PutOptions, ReplicateOptions, Store, SweepOptions, TouchMode, Touched, WhySetAside,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -301,6 +302,25 @@ pub async fn a_removal_elsewhere_reaches_third_stores(subject: &dyn Subject) {
         assert_eq!(seen(memory).await, []);
     }
     assert_eq!(laptop.set_aside().await.unwrap().len(), 1);
+}
+
+/// What ended by itself in a store that was away, and was renewed in another, is not taken for removed.
+pub async fn what_was_renewed_meanwhile_arrives(subject: &dyn Subject) {
+    let bench = Bench::open(subject).await;
+    let there = elsewhere(&bench);
+    bench.memory.put_with("a/lease", &1, PutOptions::new().ttl(ttl("1h"))).await.unwrap();
+    bench.memory.sync_with(&there, &everything()).await.unwrap();
+    let longer = Expiry::After(ttl("30d"));
+    assert!(matches!(
+        bench.memory.touch("a/lease", longer, TouchMode::Set).await.unwrap(),
+        Touched::Applied(_)
+    ));
+    be_away(&bench, &there).await;
+    let report = bench.memory.sync_with(&there, &everything()).await.unwrap();
+    assert_eq!((report.received.gone, report.sent.gone), (0, 0));
+    for memory in [&bench.memory, &there] {
+        assert_eq!(keys(memory).await, ["a/lease"]);
+    }
 }
 
 /// What nobody sees any more is neither set aside nor told as gone.

@@ -278,7 +278,8 @@ impl<'a> Run<'a> {
         let Some(seen) = &self.seen else { return false };
         let (key, head) = (&record.key, &record.head);
         let part = seen.cursor.parts.get(self.from.inner.store.part_of(key));
-        part.is_some_and(|part| head.version <= part.seq)
+        // What was renewed since may have come to its end there by itself.
+        part.is_some_and(|part| head.seq <= part.seq)
             && self.from.is_visible(key, head, self.from.inner.now(Timestamp::EPOCH))
             && !seen.refused.contains(key)
             // What lies in the future may wait there.
