@@ -18,6 +18,10 @@ pub struct OpenOptions {
     writer: Option<Arc<str>>,
     limits: EngineLimits,
     durability: Option<Durability>,
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "fs")),
+        allow(dead_code, reason = "only stores that keep a log ask")
+    )]
     stay: Stay,
     busy_timeout: Option<Duration>,
     resolvers: Vec<Arc<dyn Resolver>>,
