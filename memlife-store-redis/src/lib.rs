@@ -24,6 +24,7 @@ mod request;
 mod script;
 mod server;
 mod store;
+mod there;
 mod usage;
 mod verify;
 mod wake;

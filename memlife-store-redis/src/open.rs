@@ -218,6 +218,7 @@ async fn identity(config: &RedisConfig, link: &Link) -> Result<Identity> {
         let message = "the store is of another format than this memlife knows: use the newer one";
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
+    // Whatever is wrong with one of them, the settings are told to be damaged.
     let number = |name: &str| u64::from_str_radix(field(name)?, 16).ok();
     let shards = field("shards").and_then(|text| text.parse().ok());
     match (number("replica"), number("incarnation"), shards) {

@@ -7,18 +7,14 @@ use crate::lane::{CALL_WRITES, Calls, Job, Outcomes, still_unknown};
 use crate::layout::Shard;
 use crate::link::{Failure, Request as Sent};
 use crate::reply;
-use crate::request::{Carried, Request, is_native};
+use crate::request::{Request, is_native};
 use crate::script::Pair;
 use crate::server::{self, Server, State};
+use crate::there::There;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use memlife_core::record::Record;
-use memlife_core::resolver::{Mint, native};
-use memlife_core::store::{Outcome, Token, Want, Write};
-use memlife_core::{
-    Context, Decision, Effect, Error, ErrorKind, Hlc, KEEP_MS, Key, Ledger, Result, Timestamp, decide,
-    needs_body,
-};
+use memlife_core::store::{Token, Write};
+use memlife_core::{Context, Error, ErrorKind, Hlc, KEEP_MS, Key, Ledger, Result, Timestamp};
 use redis::{Cmd, Value, pipe};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -97,7 +93,7 @@ impl Server {
         }
     }
 
-    fn context<'a>(&self, wall: Timestamp, ledger: &'a mut Ledger) -> Context<'a> {
+    pub(crate) fn context<'a>(&self, wall: Timestamp, ledger: &'a mut Ledger) -> Context<'a> {
         Context { wall, replica: self.info.replica, body_limit: self.info.limits.body_bytes, ledger }
     }
 }
@@ -457,82 +453,6 @@ impl Call<'_> {
             command.arg(&part[..]);
         }
         Ok(command)
-    }
-}
-
-/// What was read of a shard, and what the writes decided so far make of it.
-struct There {
-    ledger: Ledger,
-    /// What was last changed before this may have lost what this store gave out.
-    jump: u64,
-    wall: Timestamp,
-    records: HashMap<Key, Option<Bytes>>,
-    changed: HashMap<Key, Option<Record>>,
-}
-
-impl There {
-    /// The outcome of a write and what is to be carried out.
-    fn decide(&mut self, server: &Server, write: &Write) -> (Result<Outcome>, Carried) {
-        let current = match self.changed.get(&write.key) {
-            Some(changed) => Ok(changed.clone()),
-            None => match self.records.get(&write.key).and_then(Option::as_ref) {
-                Some(bytes) => frame::decode_whole(&write.key, bytes, Want::Whole)
-                    .and_then(|record| self.renewed(record, server, write))
-                    .map(Some),
-                None => Ok(None),
-            },
-        };
-        let current = match current {
-            Ok(current) => current,
-            Err(error) => return (Err(error), Carried::Nothing),
-        };
-        // `decide` is given what it asks for, so that it answers the same as on every store.
-        let current = current
-            .map(|record| if needs_body(&record.head, write) { record } else { record.without_body() });
-        let mut ledger = self.ledger;
-        let decided = decide(current.as_ref(), write, &mut server.context(self.wall, &mut ledger));
-        let Decision { effect, ended, outcome } = match decided {
-            Ok(decision) => decision,
-            Err(error) => return (Err(error), Carried::Nothing),
-        };
-        let ended = ended.map(memlife_core::store::Cause::code);
-        let (carried, record) = match effect {
-            Effect::None => return (Ok(outcome), Carried::Nothing),
-            Effect::Put(record) => match frame::encode(&record) {
-                Ok(bytes) => (Carried::Put { record: bytes, ended }, Some(*record)),
-                Err(error) => return (Err(error), Carried::Nothing),
-            },
-            Effect::Erase { cause, seq } => (Carried::Erase { cause: cause.code(), seq, ended }, None),
-        };
-        self.ledger = ledger;
-        self.changed.insert(write.key.clone(), record);
-        (Ok(outcome), carried)
-    }
-}
-
-impl There {
-    /// The record, with a new presence of this store's where its last ones may have been lost: what is added under
-    /// their names would be taken for them elsewhere.
-    fn renewed(&self, mut record: Record, server: &Server, write: &Write) -> Result<Record> {
-        let (Some(body), Some(resolver)) = (&record.body, native(&record.head.kind)) else {
-            return Ok(record);
-        };
-        if record.head.seq >= self.jump {
-            return Ok(record);
-        }
-        let mint = Mint {
-            seq: self.ledger.seq + 1,
-            stamp: record.head.stamp,
-            replica: server.info.replica,
-            writer: None,
-            compression: write.placement.compression,
-            max_siblings: u32::MAX,
-        };
-        if let Some(body) = resolver.renew(body, &mint).map_err(|error| error.on(&record.key))? {
-            record.head.measure(Some(&body));
-            record.body = Some(body);
-        }
-        Ok(record)
     }
 }
 

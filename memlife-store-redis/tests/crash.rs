@@ -51,6 +51,8 @@ fn torture(test: &str, max_delay_ms: u64, between: impl Fn(&mut RedisServer) + S
     }
 }
 
+// Between two kills real processes write to a real server, which takes real time.
+
 #[test]
 fn nothing_acknowledged_is_lost() {
     torture("nothing_acknowledged_is_lost", 60, |_| std::thread::sleep(Duration::from_millis(50)));

@@ -72,6 +72,7 @@ impl Herd {
                 (0..herd.workers.len()).map(|number| scope.spawn(move || herd.watch(number))).collect();
             let mut left = kills;
             while herd.running.load(Ordering::Relaxed) > 0 {
+                // A process is killed wherever it happens to be by then.
                 thread::sleep(Duration::from_millis(20 + below(&mut random, 180)));
                 bar.set(herd.done.load(Ordering::Relaxed));
                 let victim = below(&mut random, herd.workers.len() as u64) as usize;
