@@ -119,7 +119,7 @@ impl RedisConfig {
             nodes,
             is_cluster,
             prefix: "memlife".to_owned(),
-            shards: if is_cluster { 64 } else { 8 },
+            shards: if is_cluster { 64 } else { 2 },
             pool: 1,
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),

@@ -1,4 +1,4 @@
--- Takes an entry off the indexes whose record the server itself has expired, long after a sweep should have come.
+-- Takes an entry off the indexes whose record is gone: a server that may not evict has evicted it, or somebody took it.
 --
 -- KEYS  1 ledger, 2 keys in order, 3 changes, 4 removals, 5 due index, 6 the record
 -- ARGV  1 the member of the due index, 2 the key, 3 wall clock in ms or '' for the server's, 4 '1' for a system key

@@ -6,12 +6,18 @@ use memlife_core::record::{Body, Codec, ExpiryOrigin, Head, Kind, ReclaimClass, 
 use memlife_core::store::Want;
 use memlife_core::{Error, ErrorKind, Hlc, Key, ReplicaId, Result, Stamp, Timestamp, Ttl};
 use memlife_crdt::Life;
-use sha1_smol::Sha1;
+use xxhash_rust::xxh3::Xxh3Default;
 
 const FORMAT: u8 = 1;
-/// The fixed part, without the lengths and the locator behind it.
-const FIXED_BYTES: usize = 109;
-const CHECK_BYTES: usize = 8;
+/// All numbers of a head and their sum.
+const FIXED_BYTES: usize = 119;
+const SUM_BYTES: usize = 6;
+const LOCATOR_BYTES: usize = 7;
+/// The widths of the numbers that are summed, in bytes and in order.
+const WIDTHS: [usize; 30] =
+    [1, 1, 1, 1, 1, 1, 6, 4, 4, 4, 2, 2, 2, 4, 7, 7, 6, 2, 4, 4, 6, 2, 4, 4, 6, 6, 6, 6, 2, LOCATOR_BYTES];
+/// A prime below 2^32, so that the script, whose numbers are doubles, sums without loss.
+const PRIME: u64 = 4_294_967_291;
 /// What is read of a record where its head is wanted: nearly every head is shorter.
 pub(crate) const PEEK_BYTES: usize = 1024;
 
@@ -28,16 +34,21 @@ pub(crate) enum Decoded {
 /// `TooLarge` for a rule or writer of more than 65,535 bytes; `Unsupported` past 2^53 changes.
 pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     let head = &record.head;
-    let kind_name = if let Kind::Custom(name) = &head.kind { name.as_ref() } else { "" };
-    let writer = head.writer.as_deref().unwrap_or_default();
+    let front = Front {
+        kind: kind_code(&head.kind)?,
+        names: [custom_name(&head.kind), &head.rule, head.writer.as_deref().unwrap_or_default()],
+        is_alive: head.alive,
+        has_expiry: head.life.expires_at.is_some(),
+        has_writer: head.writer.is_some(),
+        has_body: record.body.is_some(),
+        rule_ttl: head.rule_ttl,
+        origin: head.origin,
+        class: head.class,
+        codec: head.codec,
+        sizes: [head.siblings, head.raw_len, head.stored_len],
+    };
     let mut out = Vec::with_capacity(FIXED_BYTES + 64 + head.stored_len as usize);
-    let flags = u8::from(head.alive)
-        | u8::from(head.life.expires_at.is_some()) << 1
-        | u8::from(head.rule_ttl.is_some()) << 2
-        | u8::from(head.writer.is_some()) << 3
-        | u8::from(record.body.is_some()) << 4;
-    out.extend_from_slice(&[FORMAT, kind_code(&head.kind)?, flags, origin_code(head.origin)]);
-    out.extend_from_slice(&[head.class.code(), codec_code(head.codec)]);
+    front.append(&mut out, &record.key)?;
     for seq in [head.seq, head.version] {
         put(&mut out, exact(seq)?, 7);
     }
@@ -47,21 +58,53 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     }
     let instants = [head.life.expires_at.unwrap_or_default(), head.created_at, head.keep_until];
     instants.iter().for_each(|at| put(&mut out, at.ms(), 6));
-    put(&mut out, head.rule_ttl.map_or(0, Ttl::ms), 6);
     put_hlc(&mut out, head.kind_epoch);
-    for size in [head.siblings, head.raw_len, head.stored_len] {
-        put(&mut out, size.into(), 4);
-    }
-    let names = [kind_name, head.rule.as_ref(), writer];
-    for name in names {
-        put(&mut out, name_len(name, &record.key)?, 2);
-    }
-    put(&mut out, 0, 7);
-    names.iter().for_each(|name| out.extend_from_slice(name.as_bytes()));
-    let check = check(&record.key, &out);
-    out.extend_from_slice(&check);
+    put(&mut out, 0, LOCATOR_BYTES);
+    let sum = sum(&out);
+    put(&mut out, sum, SUM_BYTES);
+    front.names.iter().for_each(|name| out.extend_from_slice(name.as_bytes()));
     out.extend_from_slice(record.body.as_ref().map_or(&[], |body| body.as_bytes()));
     Ok(out)
+}
+
+/// The first part of a head.
+pub(crate) struct Front<'a> {
+    pub(crate) kind: u8,
+    /// Of the kind, the rule and the writer.
+    pub(crate) names: [&'a str; 3],
+    pub(crate) is_alive: bool,
+    pub(crate) has_expiry: bool,
+    pub(crate) has_writer: bool,
+    pub(crate) has_body: bool,
+    pub(crate) rule_ttl: Option<Ttl>,
+    pub(crate) origin: ExpiryOrigin,
+    pub(crate) class: ReclaimClass,
+    pub(crate) codec: Codec,
+    /// Siblings, bytes of the value, bytes stored.
+    pub(crate) sizes: [u32; 3],
+}
+
+impl Front<'_> {
+    /// # Errors
+    /// `TooLarge` for a name of more than 65,535 bytes.
+    pub(crate) fn append(&self, out: &mut Vec<u8>, key: &Key) -> Result<()> {
+        let flags = u8::from(self.is_alive)
+            | u8::from(self.has_expiry) << 1
+            | u8::from(self.rule_ttl.is_some()) << 2
+            | u8::from(self.has_writer) << 3
+            | u8::from(self.has_body) << 4;
+        out.extend_from_slice(&[FORMAT, self.kind, flags, origin_code(self.origin)]);
+        out.extend_from_slice(&[self.class.code(), codec_code(self.codec)]);
+        put(out, self.rule_ttl.map_or(0, Ttl::ms), 6);
+        for size in self.sizes {
+            put(out, size.into(), 4);
+        }
+        for name in self.names {
+            put(out, name_len(name, key)?, 2);
+        }
+        put(out, names_sum(key, self.names).into(), 4);
+        Ok(())
+    }
 }
 
 /// The record of `key` that `bytes` hold, or begin with where only the head is wanted.
@@ -71,31 +114,36 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
 pub(crate) fn decode(key: &Key, bytes: &Bytes, want: Want) -> Result<Decoded> {
     let corrupt = |message| Error::new(ErrorKind::Corrupt, message).on(key);
     let cut = || corrupt("the stored record is cut short");
+    let undecoded = || corrupt("the stored metadata does not decode");
+    let unlike = || corrupt("the stored metadata does not match its checksum");
     let fixed = bytes.get(..FIXED_BYTES).ok_or_else(cut)?;
     if fixed[0] != FORMAT {
         return Err(corrupt("the stored record is of an unknown format"));
     }
-    let mut fields = Fields(&fixed[1..]);
-    let parts = fields.parts().ok_or_else(|| corrupt("the stored metadata does not decode"))?;
-    let lens = parts.lens;
-    let check_at = FIXED_BYTES + lens.iter().sum::<usize>();
-    if want == Want::Head && bytes.len() == PEEK_BYTES && check_at + CHECK_BYTES > PEEK_BYTES {
+    let (numbers, stored_sum) = fixed.split_at(FIXED_BYTES - SUM_BYTES);
+    if crate::layout::number(stored_sum) != sum(numbers) {
+        return Err(unlike());
+    }
+    let parts = Fields(&fixed[1..]).parts().ok_or_else(undecoded)?;
+    let body_at = FIXED_BYTES + parts.lens.iter().sum::<usize>();
+    if want == Want::Head && bytes.len() == PEEK_BYTES && body_at > PEEK_BYTES {
         return Ok(Decoded::Longer);
     }
-    let stored_check = bytes.get(check_at..check_at + CHECK_BYTES).ok_or_else(cut)?;
-    if stored_check != check(key, &bytes[..check_at]) {
-        return Err(corrupt("the stored metadata does not match its checksum"));
+    if bytes.len() < body_at {
+        return Err(cut());
     }
     let mut at = FIXED_BYTES;
-    let [kind_name, rule, writer] = lens.map(|len| {
+    let names = parts.lens.map(|len| {
         at += len;
         std::str::from_utf8(&bytes[at - len..at]).ok()
     });
-    let head =
-        parts.head(kind_name, rule, writer).ok_or_else(|| corrupt("the stored metadata does not decode"))?;
+    let [Some(kind_name), Some(rule), Some(writer)] = names else { return Err(undecoded()) };
+    if parts.names_sum != names_sum(key, [kind_name, rule, writer]) {
+        return Err(unlike());
+    }
+    let head = parts.head(kind_name, rule, writer).ok_or_else(undecoded)?;
     let has_body = want == Want::Whole && parts.has_body;
-    let body =
-        has_body.then(|| Body::from_stored(bytes.slice(check_at + CHECK_BYTES..)).map_err(|e| e.on(key)));
+    let body = has_body.then(|| Body::from_stored(bytes.slice(body_at..)).map_err(|e| e.on(key)));
     let record = Record { key: key.clone(), head, body: body.transpose()? };
     if record.body.as_ref().is_some_and(|body| body.as_bytes().len() != record.head.stored_len as usize) {
         return Err(corrupt("the stored value has another length than its metadata says"));
@@ -116,18 +164,28 @@ pub(crate) fn decode_whole(key: &Key, bytes: &Bytes, want: Want) -> Result<Recor
 
 /// The number by which the due index knows the record that `bytes` begin with.
 pub(crate) fn locator_of(bytes: &[u8]) -> u64 {
-    bytes.get(FIXED_BYTES - 7..FIXED_BYTES).map_or(0, crate::layout::number)
+    let end = FIXED_BYTES - SUM_BYTES;
+    bytes.get(end - LOCATOR_BYTES..end).map_or(0, crate::layout::number)
 }
 
-/// The first eight digits of a SHA-1, which a script has at hand.
-fn check(key: &Key, head: &[u8]) -> [u8; CHECK_BYTES] {
-    let mut sum = Sha1::new();
+/// The check of the numbers that a head begins with: each of them, below a prime, times an odd weight of its own.
+pub(crate) fn sum(mut numbers: &[u8]) -> u64 {
+    let mut sum = 0;
+    for (width, weight) in WIDTHS.iter().zip((3..).step_by(2)) {
+        let Some((bytes, rest)) = numbers.split_at_checked(*width) else { break };
+        sum += crate::layout::number(bytes) % PRIME * weight;
+        numbers = rest;
+    }
+    sum
+}
+
+/// The check of the names of a head, and of the key that they belong to.
+pub(crate) fn names_sum(key: &Key, names: [&str; 3]) -> u32 {
+    let mut sum = Xxh3Default::new();
     sum.update(key.as_str().as_bytes());
     sum.update(&[0]);
-    sum.update(head);
-    let mut check = [0; CHECK_BYTES];
-    check.copy_from_slice(&sum.digest().to_string().as_bytes()[..CHECK_BYTES]);
-    check
+    names.iter().for_each(|name| sum.update(name.as_bytes()));
+    sum.digest() as u32
 }
 
 /// A number that a script can hold without loss.
@@ -153,6 +211,10 @@ fn name_len(name: &str, key: &Key) -> Result<u64> {
         return Err(Error::new(ErrorKind::TooLarge, message).on(key));
     }
     Ok(name.len() as u64)
+}
+
+fn custom_name(kind: &Kind) -> &str {
+    if let Kind::Custom(name) = kind { name } else { "" }
 }
 
 /// What the script knows kinds by.
@@ -240,6 +302,10 @@ impl Fields<'_> {
         Some(Stamp::new(self.hlc()?, ReplicaId(self.number(8)?.swap_bytes())))
     }
 
+    fn size(&mut self) -> Option<u32> {
+        self.number(4).map(|size| size as u32)
+    }
+
     fn parts(&mut self) -> Option<Parts> {
         let (kind, flags) = (self.byte()?, self.byte()?);
         let origin = match self.byte()? {
@@ -255,10 +321,13 @@ impl Fields<'_> {
             2 => Codec::Zstd,
             _ => return None,
         };
+        let rule_ttl = self.number(6)?;
+        let (siblings, raw_len, stored_len) = (self.size()?, self.size()?, self.size()?);
+        let lens = [self.number(2)?, self.number(2)?, self.number(2)?].map(|len| len as usize);
+        let names_sum = self.size()?;
         let (seq, version) = (self.number(7)?, self.number(7)?);
         let (stamp, epoch) = (self.stamp()?, self.stamp()?);
         let (expires_at, created_at, keep_until) = (self.instant()?, self.instant()?, self.instant()?);
-        let rule_ttl = self.number(6)?;
         let head = Head {
             kind: Kind::Lww,
             kind_epoch: self.hlc()?,
@@ -274,13 +343,12 @@ impl Fields<'_> {
             class,
             rule: "".into(),
             writer: None,
-            siblings: self.number(4)? as u32,
-            raw_len: self.number(4)? as u32,
-            stored_len: self.number(4)? as u32,
+            siblings,
+            raw_len,
+            stored_len,
             codec,
         };
-        let lens = [self.number(2)?, self.number(2)?, self.number(2)?].map(|len| len as usize);
-        Some(Parts { kind, has_writer: flags & 8 != 0, has_body: flags & 16 != 0, head, lens })
+        Some(Parts { kind, has_writer: flags & 8 != 0, has_body: flags & 16 != 0, names_sum, head, lens })
     }
 }
 
@@ -289,17 +357,18 @@ struct Parts {
     kind: u8,
     has_writer: bool,
     has_body: bool,
+    names_sum: u32,
     /// All but kind, rule and writer.
     head: Head,
     lens: [usize; 3],
 }
 
 impl Parts {
-    fn head(&self, kind_name: Option<&str>, rule: Option<&str>, writer: Option<&str>) -> Option<Head> {
+    fn head(&self, kind_name: &str, rule: &str, writer: &str) -> Option<Head> {
         Some(Head {
-            kind: kind_of(self.kind, kind_name?)?,
-            rule: rule?.into(),
-            writer: if self.has_writer { Some(writer?.into()) } else { None },
+            kind: kind_of(self.kind, kind_name)?,
+            rule: rule.into(),
+            writer: self.has_writer.then(|| writer.into()),
             ..self.head.clone()
         })
     }

@@ -1,5 +1,5 @@
+use memlife_core::Key;
 use memlife_core::record::ReclaimClass;
-use memlife_core::{Key, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The names of a store's keys on the server.
@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// | `TAG:c` | sorted set by `seq`: the users' keys, by their latest change |
 /// | `TAG:g` | sorted set by `seq`: removals |
 /// | `TAG:u` | hash: tallies per rule and namespace |
-/// | `TAG:x0` to `x4` | sorted sets by name: due index of each class; instant, locator, key |
+/// | `TAG:x0` to `x4` | sorted sets by instant: due index of each class; locator, key |
 /// | `TAG:o:SESSION` | the last reply to a session |
 /// | `TAG:r:KEY` | a record |
 /// | `TAG:l:KEY` | a damaged record that a repair set aside |
@@ -30,7 +30,7 @@ pub(crate) type Shard = u16;
 /// Bits of a locator that hold the number of the entry; the shard is above them.
 const NUMBER_BITS: u32 = 53;
 /// Bytes of a due member before the key.
-const DUE_BYTES: usize = 13;
+const DUE_BYTES: usize = 7;
 /// Bytes of a removal before the key.
 pub(crate) const REMOVAL_BYTES: usize = 14;
 
@@ -125,7 +125,6 @@ impl Layout {
 /// What the due index says of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DueMember {
-    pub at: Timestamp,
     pub number: u64,
     pub key: Key,
 }
@@ -133,23 +132,13 @@ pub(crate) struct DueMember {
 impl DueMember {
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (front, key) = bytes.split_at_checked(DUE_BYTES)?;
-        Some(DueMember {
-            at: Timestamp::from_ms(number(&front[..6])),
-            number: number(&front[6..]),
-            key: Key::from_stored(std::str::from_utf8(key).ok()?).ok()?,
-        })
+        let key = Key::from_stored(std::str::from_utf8(key).ok()?).ok()?;
+        Some(DueMember { number: number(front), key })
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = due_bound(self.at, self.number);
-        bytes.extend_from_slice(self.key.as_str().as_bytes());
-        bytes
+        [&self.number.to_be_bytes()[8 - DUE_BYTES..], self.key.as_str().as_bytes()].concat()
     }
-}
-
-/// What every member of the due index from this place on is not below.
-pub(crate) fn due_bound(at: Timestamp, number: u64) -> Vec<u8> {
-    [&at.ms().to_be_bytes()[2..], &number.to_be_bytes()[1..]].concat()
 }
 
 /// The locator of the entry with this number in its shard.

@@ -2,8 +2,9 @@
 
 use crate::config::Wall;
 use crate::error::unexpected;
+use crate::feed::scored;
 use crate::frame::{self, Decoded, PEEK_BYTES};
-use crate::layout::{DueMember, Shard, due_bound, locator, unlocate};
+use crate::layout::{DueMember, Shard, locator, unlocate};
 use crate::server::{self, Server, State};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -11,6 +12,7 @@ use memlife_core::record::Record;
 use memlife_core::store::{Due, DueEntry, DuePage, Fetched, Locator, Page, Scan, Want};
 use memlife_core::{Key, Result, Timestamp};
 use redis::{Cmd, pipe};
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 /// The most records that are asked for at once while a page has a limit of bytes.
@@ -235,42 +237,46 @@ impl Server {
     }
 
     async fn due_in(&self, shard: Shard, query: &Due, limit: usize) -> Result<(Timestamp, Vec<DueEntry>)> {
-        let from = match query.after {
-            None => Some(due_bound(Timestamp::EPOCH, 0)),
+        let index = self.layout.due(shard, query.class);
+        let from_instant = |from: String| {
+            let mut command = Cmd::new();
+            command.arg("ZRANGEBYSCORE").arg(&index).arg(from).arg(query.until.ms()).arg("WITHSCORES");
+            command.arg("LIMIT").arg(0).arg(limit);
+            command
+        };
+        let command = match query.after {
+            None => from_instant("-inf".to_owned()),
             Some((at, Locator(place))) => {
                 let (of, number) = unlocate(place);
                 match of.cmp(&shard.into()) {
-                    std::cmp::Ordering::Less => Some(due_bound(at, 0)),
-                    std::cmp::Ordering::Equal => Some(due_bound(at, number + 1)),
-                    std::cmp::Ordering::Greater => (at < Timestamp::MAX).then(|| due_bound(at.plus_ms(1), 0)),
+                    Ordering::Less => from_instant(at.ms().to_string()),
+                    Ordering::Greater => from_instant(format!("({}", at.ms())),
+                    Ordering::Equal => {
+                        let mut command = redis::cmd("EVAL");
+                        command.arg(&self.scripts.due.text).arg(1).arg(&index);
+                        command.arg(at.ms()).arg(number).arg(query.until.ms()).arg(limit);
+                        command
+                    }
                 }
             }
         };
-        let Some(from) = from else { return Ok((Timestamp::EPOCH, Vec::new())) };
-        let to = match query.until {
-            until if until < Timestamp::MAX => [b"(".to_vec(), due_bound(until.plus_ms(1), 0)].concat(),
-            _ => b"+".to_vec(),
-        };
-        let mut command = Cmd::new();
-        command.arg("ZRANGEBYLEX").arg(self.layout.due(shard, query.class));
-        command.arg([b"[".to_vec(), from].concat()).arg(to).arg("LIMIT").arg(0).arg(limit);
         let mut members = Vec::new();
-        for value in server::array(self.read_one(shard, &command).await?, "ZRANGEBYLEX")? {
-            let bytes = server::bytes(value, "ZRANGEBYLEX")?.ok_or_else(|| unexpected("ZRANGEBYLEX"))?;
-            members.push(DueMember::parse(&bytes).ok_or_else(|| unexpected("ZRANGEBYLEX"))?);
+        for (bytes, at) in scored(self.read_one(shard, &command).await?)? {
+            let member = DueMember::parse(&bytes).ok_or_else(|| unexpected("ZRANGEBYSCORE"))?;
+            members.push((member, Timestamp::from_ms(at)));
         }
         if members.is_empty() && self.wall == Wall::Server {
             return Ok((self.clock(Default::default()), Vec::new()));
         }
-        let keys: Vec<&Key> = members.iter().map(|member| &member.key).collect();
+        let keys: Vec<&Key> = members.iter().map(|(member, _)| &member.key).collect();
         let (state, records) = self.records_and_state(shard, &keys, Want::Head).await?;
         let clock = self.clock(state.ledger.clock);
         let mut entries = Vec::with_capacity(members.len());
-        for (member, record) in members.into_iter().zip(records) {
+        for ((member, reclaim_at), record) in members.into_iter().zip(records) {
             match record {
                 // A damaged entry is due all the same; `verify` deals with it.
                 Some(record) => entries.push(DueEntry {
-                    reclaim_at: member.at,
+                    reclaim_at,
                     locator: Locator(locator(shard, member.number)),
                     stored_len: record.map_or(0, |record| record.head.stored_len),
                     key: member.key,
@@ -283,7 +289,7 @@ impl Server {
         Ok((clock, entries))
     }
 
-    /// Takes off the indexes what the server itself has expired.
+    /// Takes off the indexes what the server itself has evicted.
     async fn forget(&self, shard: Shard, query: &Due, member: &DueMember) -> Result<()> {
         let layout = &self.layout;
         let mut command = redis::cmd("EVAL");

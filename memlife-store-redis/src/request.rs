@@ -1,6 +1,6 @@
 //! Writes as the script reads them.
 
-use crate::frame::{exact, kind_code, origin_code, put};
+use crate::frame::{self, Front, exact, kind_code, origin_code, put};
 use memlife_core::record::{Body, Codec, Kind};
 use memlife_core::store::{Change, Expiry, Guard, Op, Placement, Reply, Retouch, Write};
 use memlife_core::{Result, Timestamp};
@@ -16,8 +16,8 @@ pub(crate) struct Request {
     pub(crate) keys: Vec<memlife_core::Key>,
     places: std::collections::HashMap<memlife_core::Key, u64>,
     placements: Vec<Arc<Placement>>,
-    /// Three arguments for each write.
-    pub(crate) writes: Vec<[Vec<u8>; 3]>,
+    /// Two arguments for each write.
+    pub(crate) writes: Vec<[Vec<u8>; 2]>,
     /// Whether any write may take more than it frees.
     pub(crate) takes_memory: bool,
 }
@@ -31,6 +31,7 @@ struct Fixed {
     amount: Option<(bool, u64)>,
     cause: u8,
     ended: Option<u8>,
+    names_sum: u32,
 }
 
 impl Request {
@@ -40,13 +41,13 @@ impl Request {
     /// Those of a write that [`is_native`] refuses.
     pub(crate) fn decide(&mut self, write: &Write) -> Result<()> {
         let mut fixed = Fixed::default();
-        let mut body = Vec::new();
+        let mut body: Option<&Body> = None;
         match &write.change {
             Change::Op(op) => {
                 fixed.op = op_code(op);
                 fixed.amount = amount_of(op);
                 if let Op::Put(value) | Op::Assign(value) = op {
-                    body = value.as_bytes().to_vec();
+                    body = Some(value);
                 }
             }
             Change::Touch(retouch) => {
@@ -70,10 +71,17 @@ impl Request {
             }
         }
         self.takes_memory |= !frees(write);
-        let writer = write.writer.as_deref().unwrap_or_default().as_bytes().to_vec();
+        let names = ["", &write.placement.rule, write.writer.as_deref().unwrap_or_default()];
+        fixed.names_sum = frame::names_sum(&write.key, names);
         let place = self.placement(&write.placement);
-        let fixed = self.fixed(write, &fixed, place)?;
-        self.writes.push([fixed, writer, body]);
+        let mut numbers = self.numbers(write, &fixed, place, names.concat().len())?;
+        if let Some(body) = body
+            && write.placement.kind == Kind::Lww
+        {
+            append_put(&mut numbers, write, names, body)?;
+        }
+        let body = body.map_or(&[][..], |body| &body.as_bytes()[..]);
+        self.writes.push([numbers, [names[1].as_bytes(), names[2].as_bytes(), body].concat()]);
         Ok(())
     }
 
@@ -81,21 +89,22 @@ impl Request {
     pub(crate) fn carry_out(&mut self, write: &Write, effect: &Carried, answer: Vec<u8>) -> Result<()> {
         self.takes_memory |= !frees(write) && !matches!(effect, Carried::Nothing);
         let (fixed, record) = match effect {
-            Carried::Nothing => (Fixed { op: b'n', ..Fixed::default() }, Vec::new()),
+            Carried::Nothing => (Fixed { op: b'n', ..Fixed::default() }, &[][..]),
             Carried::Put { record, ended } => {
-                (Fixed { op: b'p', ended: *ended, ..Fixed::default() }, record.clone())
+                (Fixed { op: b'p', ended: *ended, ..Fixed::default() }, &record[..])
             }
             Carried::Erase { cause, seq, ended } => {
                 let amount = Some((false, *seq));
-                (Fixed { op: b'e', cause: *cause, ended: *ended, amount, ..Fixed::default() }, Vec::new())
+                (Fixed { op: b'e', cause: *cause, ended: *ended, amount, ..Fixed::default() }, &[][..])
             }
         };
-        let fixed = self.fixed(write, &fixed, 0)?;
-        self.writes.push([fixed, answer, record]);
+        let numbers = self.numbers(write, &fixed, 0, answer.len())?;
+        self.writes.push([numbers, [&answer, record].concat()]);
         Ok(())
     }
 
-    fn fixed(&mut self, write: &Write, fixed: &Fixed, placement: u64) -> Result<Vec<u8>> {
+    /// What every write has, and what only the script's general part asks for; `before` the body come so many bytes.
+    fn numbers(&mut self, write: &Write, fixed: &Fixed, placement: u64, before: usize) -> Result<Vec<u8>> {
         let (guard, version) = match write.guard {
             Guard::Any => (0, 0),
             Guard::Absent => (1, 0),
@@ -105,21 +114,22 @@ impl Request {
         };
         let is_decided = matches!(fixed.op, b'n' | b'p' | b'e');
         let version = if is_decided { 0 } else { exact(version)? };
-        let mut out = Vec::with_capacity(40);
+        let mut out = Vec::with_capacity(96);
         let place = self.place(&write.key);
         put(&mut out, place, 2);
-        out.extend_from_slice(&[fixed.op, guard]);
-        put(&mut out, version, 7);
-        out.push(reply_code(write.reply));
+        out.extend_from_slice(&[fixed.op, guard, reply_code(write.reply)]);
         put(&mut out, placement, 2);
         out.push(write.key.is_system().into());
         put(&mut out, write.key.namespace().len() as u64, 2);
+        put(&mut out, version, 7);
         let (is_negative, amount) = fixed.amount.unwrap_or_default();
         let has_writer = write.writer.is_some();
         out.extend_from_slice(&[has_writer.into(), fixed.touch, fixed.mode]);
         out.extend_from_slice(&[fixed.amount.is_some().into(), is_negative.into()]);
         put(&mut out, exact(amount)?, 7);
         out.extend_from_slice(&[fixed.cause, fixed.ended.unwrap_or(u8::MAX)]);
+        put(&mut out, fixed.names_sum.into(), 4);
+        put(&mut out, before as u64, 4);
         Ok(out)
     }
 
@@ -150,6 +160,33 @@ impl Request {
     pub(crate) fn placements(&self) -> Result<Vec<Vec<u8>>> {
         self.placements.iter().map(|placement| encoded(placement)).collect()
     }
+}
+
+/// What is known of the record of a put before the script decides: the first part of its head, and its sum.
+fn append_put(out: &mut Vec<u8>, write: &Write, names: [&str; 3], body: &Body) -> Result<()> {
+    let placement = &write.placement;
+    let [raw_len, stored_len] = [body.raw_len(), body.as_bytes().len()].map(|len| len as u32);
+    let front = Front {
+        kind: kind_code(&Kind::Lww)?,
+        names,
+        is_alive: true,
+        has_expiry: placement.expiry != Expiry::Never,
+        has_writer: write.writer.is_some(),
+        has_body: true,
+        rule_ttl: placement.rule_ttl,
+        origin: placement.origin,
+        class: placement.class,
+        codec: body.codec(),
+        sizes: [1, raw_len, stored_len],
+    };
+    let at = out.len();
+    front.append(out, &write.key)?;
+    let sum = frame::sum(&out[at..]);
+    put(out, sum, 6);
+    out.push((body.codec() != Codec::None).into());
+    put(out, raw_len.into(), 4);
+    put(out, stored_len.into(), 4);
+    Ok(())
 }
 
 /// What the script carries out.

@@ -68,7 +68,9 @@ pub(crate) struct Scripts {
     /// Writes, at a server whose epoch is not known.
     pub(crate) unbound: Pair,
     bound: Mutex<VecDeque<Arc<Bound>>>,
-    /// Takes off the indexes what expired on the server.
+    /// Goes on in a due index.
+    pub(crate) due: Script,
+    /// Takes off the indexes what the server has evicted.
     pub(crate) forget: Script,
     /// Lengthens the grace of a shard.
     pub(crate) lengthen: Script,
@@ -81,6 +83,7 @@ impl Scripts {
         Scripts {
             unbound: Pair::new(WRITES),
             bound: Mutex::default(),
+            due: Script::new(" flags=no-writes", include_str!("due.lua")),
             forget: Script::new(" flags=allow-oom", include_str!("forget.lua")),
             lengthen: Script::new(" flags=allow-oom", include_str!("lengthen.lua")),
             rebuild: Script::new(" flags=allow-oom", include_str!("rebuild.lua")),

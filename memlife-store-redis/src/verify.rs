@@ -25,7 +25,7 @@ const CHUNK: usize = 1_000;
 struct Indexes {
     ordered: Vec<Bytes>,
     changes: BTreeMap<Bytes, u64>,
-    due: BTreeMap<(u8, Bytes), ()>,
+    due: BTreeMap<(u8, Bytes), u64>,
     usage: BTreeMap<Bytes, Bytes>,
 }
 
@@ -194,8 +194,8 @@ impl Server {
         };
         stored.ordered.sort_unstable();
         for class in ReclaimClass::ALL {
-            for (member, _) in self.members(&self.layout.due(shard, class), shard).await? {
-                stored.due.insert((class.code(), member), ());
+            for (member, at) in self.members(&self.layout.due(shard, class), shard).await? {
+                stored.due.insert((class.code(), member), at);
             }
         }
         let mut command = redis::cmd("HGETALL");
@@ -230,8 +230,8 @@ impl Server {
         for (name, seq) in changes {
             command.arg(3).arg(*seq).arg(&name[..]);
         }
-        for (class, member) in due.keys() {
-            command.arg(5 + usize::from(*class)).arg("0").arg(&member[..]);
+        for ((class, member), at) in due {
+            command.arg(5 + usize::from(*class)).arg(*at).arg(&member[..]);
         }
         for (group, tally) in usage {
             command.arg(4).arg(&group[..]).arg(&tally[..]);
@@ -251,8 +251,8 @@ impl Indexes {
         let Record { key, head, .. } = record;
         let name = Bytes::copy_from_slice(key.as_str().as_bytes());
         if let Some(at) = head.reclaim_at() {
-            let member = DueMember { at, number, key: Key::clone(key) }.bytes();
-            self.due.insert((head.class.code(), member.into()), ());
+            let member = DueMember { number, key: Key::clone(key) }.bytes();
+            self.due.insert((head.class.code(), member.into()), at.ms());
         }
         self.ordered.push(name.clone());
         if key.is_system() {

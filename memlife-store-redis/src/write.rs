@@ -21,8 +21,6 @@ use std::time::Duration;
 
 /// How long a last reply is kept for whoever asks again, in milliseconds.
 const KEEP_REPLY_MS: u64 = 3_600_000;
-/// What the server lets an entry live beyond the instant from which a sweep may take it, in milliseconds.
-const LATE_MS: u64 = 30 * 24 * 3_600_000;
 /// How often a decision is taken anew because others changed the shard meanwhile, before the write is contended.
 const MOST_ROUNDS: u32 = 200;
 
@@ -86,10 +84,11 @@ impl Server {
         try_join_all(lengthened).await.map(drop)
     }
 
-    fn wall_argument(&self, now: Timestamp) -> String {
+    /// What the script takes for the wall clock, in milliseconds; 0 tells it to ask the server's.
+    fn wall_argument(&self, now: Timestamp) -> u64 {
         match self.wall {
-            Wall::Server => String::new(),
-            Wall::Caller => now.ms().to_string(),
+            Wall::Server => 0,
+            Wall::Caller => now.ms().max(1),
         }
     }
 
@@ -425,27 +424,32 @@ impl Call<'_> {
         for key in &request.keys {
             command.arg(layout.record(shard, key));
         }
-        command.arg(&self.server.info.replica.0.to_le_bytes()[..]);
-        command.arg(upon.map(|(seq, _)| seq.to_string()).unwrap_or_default());
-        command.arg(self.server.wall_argument(self.now));
+        let placements = request.placements()?;
+        let (upon_seq, clock_after) = upon.unwrap_or_default();
+        let mut numbers = Vec::with_capacity(72);
+        numbers.extend_from_slice(&self.server.info.replica.0.to_le_bytes());
+        numbers.push(upon.is_some().into());
+        frame::put(&mut numbers, upon_seq, 7);
+        frame::put(&mut numbers, self.server.wall_argument(self.now), 6);
+        frame::put(&mut numbers, self.step.into(), 4);
+        frame::put(&mut numbers, self.number, 7);
+        frame::put(&mut numbers, KEEP_REPLY_MS, 6);
+        frame::put(&mut numbers, layout.record_prefix(shard).len() as u64, 2);
+        frame::put(&mut numbers, self.server.keep_removals as u64, 4);
+        frame::put(&mut numbers, KEEP_MS, 6);
+        put_hlc(&mut numbers, clock_after);
+        frame::put(&mut numbers, self.server.seen().ms(), 6);
+        numbers.push(self.is_repeated.into());
+        frame::put(&mut numbers, placements.len() as u64, 2);
         let mut tokens = Vec::with_capacity(18 * batches.len());
         for (token, writes) in batches {
             tokens.extend_from_slice(&token.session.to_be_bytes());
             tokens.extend_from_slice(&token.number.to_be_bytes());
             frame::put(&mut tokens, *writes as u64, 2);
         }
-        command.arg(&tokens[..]).arg(self.step).arg(self.number).arg(KEEP_REPLY_MS);
-        command.arg(layout.record_prefix(shard).len()).arg(self.server.keep_removals);
-        command.arg(KEEP_MS).arg(LATE_MS);
+        command.arg(&numbers[..]).arg(&tokens[..]);
         // Every node of a cluster would be told, and nobody listens there.
-        command.arg(if self.server.is_cluster { String::new() } else { layout.channel() });
-        let mut clock = Vec::with_capacity(8);
-        put_hlc(&mut clock, upon.map(|(_, clock)| clock).unwrap_or_default());
-        command.arg(&clock[..]);
-        command.arg(self.server.seen().ms());
-        command.arg(epoch).arg(u8::from(self.is_repeated));
-        let placements = request.placements()?;
-        command.arg(placements.len());
+        command.arg(if self.server.is_cluster { String::new() } else { layout.channel() }).arg(epoch);
         for placement in &placements {
             command.arg(&placement[..]);
         }

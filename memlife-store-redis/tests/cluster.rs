@@ -4,81 +4,21 @@
 
 mod support;
 
+use memlife_core::Timestamp;
 use memlife_core::record::ReclaimClass;
 use memlife_core::store::{Cause, Cursor, Repair};
-use memlife_core::{Store, Timestamp};
-use memlife_store_redis::{RedisConfig, RedisStore, Wall};
 use memlife_testkit::draft::{add, delete, erase, put};
-use memlife_testkit::{RedisCluster, Session, Subject};
+use memlife_testkit::{RedisCluster, Session};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use support::Redis;
 
-struct Cluster {
-    config: RedisConfig,
-}
-
-impl Cluster {
-    fn on(cluster: &RedisCluster) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let prefix = format!("c{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let config = RedisConfig::parse(&cluster.url()).unwrap().prefix(prefix).shards(16).wall(Wall::Caller);
-        Cluster { config }
-    }
-}
-
-#[async_trait::async_trait]
-impl Subject for Cluster {
-    async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(RedisStore::open(self.config.clone()).unwrap())
-    }
-
-    fn persistent(&self) -> bool {
-        true
-    }
-}
-
-/// Behaviours of every store, one after the other on one cluster, which takes seconds to start.
-macro_rules! run {
-    ($cluster:expr; $($($path:ident)::+;)*) => {
-        $(
-            println!("{}", stringify!($($path)::+));
-            memlife_testkit::$($path)::+(&Cluster::on($cluster)).await;
-        )*
-    };
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_engine_behaves_as_on_every_store() {
-    let Some(cluster) = RedisCluster::start() else { return };
-    run! { &cluster;
-        engine::callbacks::an_update_that_loses_the_race_runs_again;
-        engine::expiry::every_expired_entry_is_hidden_from_every_read;
-        engine::expiry::touch_sets_extends_and_shortens_exactly;
-        engine::kinds::concurrent_insertions_and_fields_all_stay;
-        engine::lists::pages_come_in_key_order_without_gaps;
-        engine::lists::a_prefix_covers_whole_segments_only;
-        engine::lists::deleting_within_a_prefix_touches_nothing_else;
-        engine::policies::a_changed_policy_reaches_stored_entries_when_applied;
-        engine::reads::another_handle_sees_writes_and_deletes_at_once;
-        engine::stats::each_removal_is_counted_once_with_its_cause;
-        engine::stats::feeds_tell_puts_deletes_and_expiries;
-        engine::strategies::concurrent_additions_all_count;
-        engine::strategies::a_named_writer_replaces_its_own_sibling;
-        engine::sweeps::many_pages_are_swept_whole;
-        engine::transfer::an_export_comes_back_whole;
-        engine::writes::a_guard_on_absence_lets_one_of_many_win;
-        engine::writes::every_acknowledged_write_of_two_handles_is_there;
-        conformance::bounds::large_values_are_given_back;
-        conformance::due::equal_instants_are_paged;
-        conformance::changes::a_wait_ends_with_the_first_change;
-        conformance::usage::every_change_keeps_the_counts;
-    }
-}
+/// Shards of the stores here.
+const SHARDS: u16 = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_are_spread_over_the_nodes_and_indexes_agree() {
-    let Some(mut cluster) = RedisCluster::start() else { return };
-    let subject = Cluster::on(&cluster);
+    let Some(mut cluster) = RedisCluster::start(&[]) else { return };
+    let subject = Redis::at(&cluster.url(), SHARDS);
     let s = Session::open(&subject).await;
     let keys: Vec<String> = (0..300).map(|i| format!("k/{i:03}")).collect();
     s.batch(keys.iter().map(|key| put(key, "1").ttl_ms(10).build()).collect()).await;
@@ -101,8 +41,8 @@ async fn entries_are_spread_over_the_nodes_and_indexes_agree() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slots_that_move_are_followed() {
-    let Some(cluster) = RedisCluster::start() else { return };
-    let subject = Cluster::on(&cluster);
+    let Some(cluster) = RedisCluster::start(&[]) else { return };
+    let subject = Redis::at(&cluster.url(), SHARDS);
     let s = Arc::new(Session::open(&subject).await);
     for i in 0..50 {
         s.apply(put(&format!("k/{i}"), "1")).await;
@@ -118,9 +58,9 @@ async fn slots_that_move_are_followed() {
         })
     };
     let moving = tokio::task::spawn_blocking(move || {
-        for shard in 0..16 {
+        for shard in 0..SHARDS {
             let tag = format!("{}:{shard:02}", subject.config.prefix);
-            cluster.move_slot(slot_of(&tag), shard % 3, || {});
+            cluster.move_slot(slot_of(&tag), usize::from(shard % 3), || {});
         }
         cluster
     });

@@ -13,3 +13,10 @@ fn a_server_and_memory_agree_on_everything() {
     let server = Arc::new(server);
     model::check(|| async { Redis::on(&server, 1) }, model::DEFAULT_CASES);
 }
+
+#[cfg(feature = "cluster")]
+#[test]
+fn a_cluster_and_memory_agree_on_everything() {
+    let Some(cluster) = memlife_testkit::RedisCluster::start(&[]) else { return };
+    model::check(|| async { Redis::at(&cluster.url(), 1) }, model::DEFAULT_CASES);
+}

@@ -171,13 +171,14 @@ pub struct RedisCluster {
 const SLOTS: u32 = 16_384;
 
 impl RedisCluster {
-    /// Starts one; `None` as for [`RedisServer::start`].
+    /// Starts one, each node with these arguments; `None` as for [`RedisServer::start`].
     ///
     /// # Panics
     /// As [`RedisServer::start`], and when the nodes do not find each other.
-    #[allow(clippy::disallowed_methods, reason = "nodes take real time to find each other")]
-    pub fn start() -> Option<Self> {
-        let start = |_| RedisServer::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
+    pub fn start(arguments: &[&str]) -> Option<Self> {
+        let clustered = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+        let arguments = [&clustered, arguments].concat();
+        let start = |_| RedisServer::start(&arguments);
         let nodes: Vec<RedisServer> = (0..3_u32).map(start).collect::<Option<_>>()?;
         for (i, node) in (0_u32..).zip(&nodes) {
             let (from, to) = (i * SLOTS / 3, (i + 1) * SLOTS / 3 - 1);
@@ -187,16 +188,27 @@ impl RedisCluster {
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(i + 1).to_string()]);
             node.command(&["CLUSTER", "MEET", "127.0.0.1", &nodes[0].port.to_string()]);
         }
+        let cluster = RedisCluster { nodes };
+        cluster.settle();
+        Some(cluster)
+    }
+
+    /// Waits until all nodes know each other and take writes.
+    ///
+    /// # Panics
+    /// When they do not.
+    #[allow(clippy::disallowed_methods, reason = "nodes take real time to find each other")]
+    pub fn settle(&self) {
         let begun = Instant::now();
+        let count = format!("cluster_known_nodes:{}", self.nodes.len());
         let is_up = |node: &RedisServer| {
             let info = node.command(&["CLUSTER", "INFO"]);
-            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+            info.contains("cluster_state:ok") && info.contains(&count)
         };
-        while !nodes.iter().all(is_up) {
+        while !self.nodes.iter().all(is_up) {
             assert!(begun.elapsed() < START, "the cluster does not come up");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Some(RedisCluster { nodes })
     }
 
     /// Its nodes.

@@ -12,16 +12,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Redis {
     pub config: RedisConfig,
     /// Ends with its last subject.
-    server: Arc<RedisServer>,
+    server: Option<Arc<RedisServer>>,
 }
 
 impl Redis {
     pub fn on(server: &Arc<RedisServer>, shards: u16) -> Self {
+        Redis { server: Some(server.clone()), ..Redis::at(&server.url(), shards) }
+    }
+
+    /// At a server or cluster that somebody else stops.
+    pub fn at(url: &str, shards: u16) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let prefix = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let config =
-            RedisConfig::parse(&server.url()).unwrap().prefix(prefix).shards(shards).wall(Wall::Caller);
-        Redis { config, server: server.clone() }
+        let config = RedisConfig::parse(url).unwrap().prefix(prefix).shards(shards).wall(Wall::Caller);
+        Redis { config, server: None }
     }
 
     pub fn store(&self) -> RedisStore {
@@ -48,6 +52,9 @@ impl Subject for Redis {
     }
 }
 
+/// The cluster that tests use instead of a server each, where one is named.
+pub const CLUSTER: &str = "MEMLIFE_TEST_CLUSTER";
+
 /// A store on a server of its own. A behaviour cannot skip itself: where there is no server, which is told, it runs
 /// over the store in memory.
 pub enum OwnServer {
@@ -56,7 +63,11 @@ pub enum OwnServer {
 }
 
 impl OwnServer {
+    #[allow(clippy::disallowed_methods, reason = "the parent tells its children by their environment")]
     pub fn start(shards: u16) -> Self {
+        if let Ok(url) = std::env::var(CLUSTER) {
+            return OwnServer::Redis(Redis::at(&url, shards));
+        }
         match RedisServer::start(&[]) {
             Some(server) => OwnServer::Redis(Redis::on(&Arc::new(server), shards)),
             None => OwnServer::Missing(InMemorySubject::new()),
