@@ -218,16 +218,18 @@ macro_rules! delta_laws {
         mod $name {
             use super::*;
 
-            fn records() -> impl Strategy<Value = Record<$state>> {
-                history($op, 24).prop_map(|steps| record(&steps, $change))
+            // Boxed, as they are compiled with each law otherwise.
+            fn records() -> BoxedStrategy<Record<$state>> {
+                history($op, 24).prop_map(|steps| record(&steps, $change)).boxed()
             }
 
             /// States and deltas, which are states, too.
-            fn states() -> impl Strategy<Value = Vec<$state>> {
-                records().prop_map(|record| {
+            fn states() -> BoxedStrategy<Vec<$state>> {
+                let all = |record: Record<$state>| {
                     let deltas = record.changes.into_iter().map(|made| made.delta);
                     record.states.into_iter().chain(deltas).collect()
-                })
+                };
+                records().prop_map(all).boxed()
             }
 
             laws!($state, states());

@@ -304,10 +304,7 @@ macro_rules! conformance_tests {
             #[allow(unused_imports, reason = "the expression may use what its module imports")]
             use super::*;
 
-            #[allow(clippy::redundant_closure_call, reason = "the closure is the caller's")]
-            async fn subject() -> impl $crate::Subject {
-                ($subject)().await
-            }
+            $crate::new_subject! { $subject }
 
             $(mod $area {
                 $(#[test]
@@ -316,10 +313,24 @@ macro_rules! conformance_tests {
                         concat!(stringify!($area), "::", stringify!($name)),
                         $crate::conformance::Need::$need,
                         super::subject(),
-                        |subject| Box::pin($crate::conformance::$area::$name(subject)),
+                        $crate::conformance::boxed::$area::$name,
                     );
                 })*
             })*
+        }
+    };
+}
+
+/// The function `subject` that begins to make what the closure gives.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! new_subject {
+    ($subject:expr) => {
+        #[allow(clippy::redundant_closure_call, reason = "the closure is the caller's")]
+        fn subject() -> $crate::conformance::NewSubject {
+            ::std::boxed::Box::pin(async {
+                ::std::boxed::Box::new(($subject)().await) as ::std::boxed::Box<dyn $crate::Subject>
+            })
         }
     };
 }

@@ -56,26 +56,51 @@ impl Need {
 /// A running behaviour.
 pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
+/// A fresh subject in the making.
+pub type NewSubject = Pin<Box<dyn Future<Output = Box<dyn Subject>>>>;
+
 /// Runs one behaviour on a fresh subject, or prints that the subject declares not to have what it needs.
 ///
 /// # Panics
 /// Where the store does not keep the contract.
-pub fn run<S: Subject>(
+pub fn run(
     name: &str,
     need: Need,
-    subject: impl Future<Output = S>,
-    behaviour: impl for<'a> FnOnce(&'a dyn Subject) -> Running<'a>,
+    subject: NewSubject,
+    behaviour: for<'a> fn(&'a dyn Subject) -> Running<'a>,
 ) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let subject = subject.await;
-        if need.is_met_by(&subject) {
-            behaviour(&subject).await;
+        if need.is_met_by(&*subject) {
+            behaviour(&*subject).await;
         } else {
             println!("SKIP {name}: the store declares not to have {need:?}");
         }
     });
 }
+
+/// The behaviours as plain functions. A future is compiled where it is boxed: here, once, and not with each store.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! boxed_behaviours {
+    (() $($area:ident ($need:ident) { $($name:ident)* })*) => {
+        #[doc(hidden)]
+        #[allow(missing_docs, reason = "each is described where it is written")]
+        pub mod boxed {
+            $(pub mod $area {
+                use crate::Subject;
+                use crate::conformance::Running;
+
+                $(pub fn $name(subject: &dyn Subject) -> Running<'_> {
+                    Box::pin(crate::conformance::$area::$name(subject))
+                })*
+            })*
+        }
+    };
+}
+
+crate::with_behaviours! { boxed_behaviours! () }
 
 #[cfg(test)]
 mod tests {

@@ -21,6 +21,7 @@ pub mod transfer;
 pub mod watches;
 pub mod writes;
 
+use crate::conformance::{NewSubject, Running};
 use crate::{START, Subject};
 use memlife_core::policy::{PolicyFile, RuleSet};
 use memlife_core::store::Limits;
@@ -133,24 +134,28 @@ pub async fn all(memory: &Memory, options: ListOptions) -> Vec<Entry> {
 }
 
 /// Runs one behaviour on a fresh subject.
-pub fn run<S: Subject>(
-    subject: impl Future<Output = S>,
-    behaviour: impl for<'a> FnOnce(&'a dyn Subject) -> crate::conformance::Running<'a>,
-) {
+///
+/// # Panics
+/// Where the engine does not behave so.
+pub fn run(subject: NewSubject, behaviour: impl for<'a> FnOnce(&'a dyn Subject) -> Running<'a>) {
+    run_boxed(subject, Box::new(behaviour));
+}
+
+fn run_boxed(subject: NewSubject, behaviour: Box<dyn for<'a> FnOnce(&'a dyn Subject) -> Running<'a> + '_>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let subject = subject.await;
-        tokio::time::timeout(Duration::from_secs(300), behaviour(&subject)).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(300), behaviour(&*subject)).await.unwrap();
     });
 }
 
-/// Expands into one test per behaviour of the engine over the store that the factory makes.
+/// Calls the macro `$then` of this crate with `$arguments` and the lists of all behaviours and pairs.
 #[macro_export]
-macro_rules! engine_behaviours {
-    ($name:ident, $factory:expr) => {
-        mod $name {
-            use super::*;
-            $crate::engine_behaviours! { @list $factory;
+#[doc(hidden)]
+macro_rules! with_engine_behaviours {
+    ($then:ident! $arguments:tt) => {
+        $crate::$then! { $arguments
+            {
                 callbacks: a_panic_in_an_update_loses_nothing_and_counts_nothing,
                 callbacks: an_update_that_loses_the_race_runs_again,
                 claims: one_of_many_holds_a_claim,
@@ -281,7 +286,7 @@ macro_rules! engine_behaviours {
                 writes: overwriting_ten_keys_for_long_keeps_ten_entries,
                 writes: durability_beyond_the_stores_is_refused,
             }
-            $crate::engine_behaviours! { @pairs $factory;
+            {
                 write_and_write,
                 write_and_delete,
                 write_and_newer_delete,
@@ -300,22 +305,58 @@ macro_rules! engine_behaviours {
             }
         }
     };
-    (@list $factory:expr; $($area:ident: $behaviour:ident,)*) => {
-        $(
-            #[test]
-            fn $behaviour() {
-                let factory = $factory;
-                $crate::engine::run(factory(), |subject| {
-                    ::std::boxed::Box::pin($crate::engine::$area::$behaviour(subject))
-                });
-            }
-        )*
+}
+
+/// The behaviours as plain functions. A future is compiled where it is boxed: here, once, and not with each store.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! boxed_engine_behaviours {
+    (() { $($area:ident: $behaviour:ident,)* } { $($pair:ident,)* }) => {
+        #[doc(hidden)]
+        #[allow(missing_docs, reason = "each is described where it is written")]
+        pub mod boxed {
+            use super::pairs::Family;
+            use crate::Subject;
+            use crate::conformance::Running;
+
+            $(pub fn $behaviour(subject: &dyn Subject) -> Running<'_> {
+                Box::pin(super::$area::$behaviour(subject))
+            })*
+
+            $(pub fn $pair(subject: &dyn Subject, family: Family) -> Running<'_> {
+                Box::pin(super::pairs::$pair(subject, family))
+            })*
+        }
     };
-    (@pairs $factory:expr; $($pair:ident,)*) => {
-        $(
-            mod $pair {
-                use super::*;
-                $crate::engine_behaviours! { @families $factory, $pair;
+}
+
+crate::with_engine_behaviours! { boxed_engine_behaviours! () }
+
+/// Expands into one test per behaviour of the engine over the store that the factory makes.
+#[macro_export]
+macro_rules! engine_behaviours {
+    ($name:ident, $factory:expr) => {
+        $crate::with_engine_behaviours! { engine_tests! ($name, $factory) }
+    };
+}
+
+#[macro_export]
+#[doc(hidden)]
+macro_rules! engine_tests {
+    (($name:ident, $factory:expr) { $($area:ident: $behaviour:ident,)* } { $($pair:ident,)* }) => {
+        mod $name {
+            #[allow(unused_imports, reason = "the expression may use what its module imports")]
+            use super::*;
+
+            $crate::new_subject! { $factory }
+
+            $(#[test]
+            fn $behaviour() {
+                $crate::engine::run(subject(), $crate::engine::boxed::$behaviour);
+            })*
+
+            $(mod $pair {
+                $crate::engine_tests! { @families $pair;
                     of_a_register: Register,
                     of_values: Values,
                     of_a_counter: Counter,
@@ -330,19 +371,14 @@ macro_rules! engine_behaviours {
                     of_one_field: Field,
                     of_a_sum_in_a_field: FieldSum,
                 }
-            }
-        )*
+            })*
+        }
     };
-    (@families $factory:expr, $pair:ident; $($name:ident: $family:ident,)*) => {
-        $(
-            #[test]
-            fn $name() {
-                use $crate::engine::pairs;
-                let factory = $factory;
-                $crate::engine::run(factory(), |subject| {
-                    ::std::boxed::Box::pin(pairs::$pair(subject, pairs::Family::$family))
-                });
-            }
-        )*
+    (@families $pair:ident; $($name:ident: $family:ident,)*) => {
+        $(#[test]
+        fn $name() {
+            use $crate::engine::{boxed, pairs::Family, run};
+            run(super::subject(), |subject| boxed::$pair(subject, Family::$family));
+        })*
     };
 }
