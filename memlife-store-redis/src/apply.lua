@@ -96,13 +96,13 @@ local function said_before()
   -- What was answered to the step of a batch; nil where nothing was, and whether anything was to any step.
   local function told(token)
     local is_known = false
-    for _, call in ipairs(said) do
+    for _, reply in ipairs(said) do
       local from = 1
-      for at = 1, #call[1], BATCH do
-        local other, writes = fields('>c16I2', call[1], at)
-        if other == token and call[3][from] then
+      for at = 1, #reply[1], BATCH do
+        local other, writes = fields('>c16I2', reply[1], at)
+        if other == token and reply[3][from] then
           is_known = true
-          if call[2] == step then return { unpack(call[3], from, math.min(from + writes - 1, #call[3])) }, true end
+          if reply[2] == step then return { unpack(reply[3], from, math.min(from + writes - 1, #reply[3])) }, true end
         end
         from = from + writes
       end
@@ -117,7 +117,11 @@ local function said_before()
     if not part then break end
     for _, answer in ipairs(part) do answers[#answers + 1] = answer end
   end
-  if #answers > 0 then return { 'ok', info(), answers } end
+  if #answers > 0 then
+    -- A write, so that whoever waits for replicas waits for what it repeats.
+    call('PEXPIRE', KEYS[LAST], whole(keep_reply_ms))
+    return { 'ok', info(), answers }
+  end
   if not is_known and last >= number then
     -- Either a call that was overtaken on its way, to which nobody listens any more, or another handle's session.
     return { 'late', whole(last), {} }

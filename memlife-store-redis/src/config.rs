@@ -31,6 +31,8 @@ pub struct RedisConfig {
     pub pool: usize,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// How many replicas a write has to reach before it is acknowledged.
+    pub replicas: u8,
     /// How long the server may take for an answer.
     pub response_timeout: Duration,
     /// How long a command is tried again while the server is away, loading or failing over.
@@ -85,7 +87,7 @@ impl RedisConfig {
     /// The store that `url` names: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, `rediss://` for TLS, or
     /// `redis+cluster://[USER:PASSWORD@]HOST[:PORT],HOST…` for a cluster (`rediss+cluster://` for one with TLS).
     ///
-    /// After a `?` may stand `prefix`, `shards`, `pool`, `timeout_ms`, `connect_timeout_ms`, `patience_ms`, `fsync`
+    /// After a `?` may stand `prefix`, `shards`, `pool`, `replicas`, `timeout_ms`, `connect_timeout_ms`, `patience_ms`, `fsync`
     /// (`always`, `everysec`, `no`: what the server's `appendfsync` is, where it does not tell) and `ca` (a file).
     ///
     /// # Errors
@@ -124,6 +126,7 @@ impl RedisConfig {
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
             patience: Duration::from_secs(10),
+            replicas: 0,
             durability: None,
             fsync: None,
             authority: None,
@@ -147,6 +150,7 @@ impl RedisConfig {
                 let pool = usize::try_from(number()?).ok().filter(|pool| *pool <= MAX_POOL);
                 self.pool = pool.ok_or_else(bad)?;
             }
+            "replicas" => self.replicas = value.parse().map_err(|_| bad())?,
             "timeout_ms" => self.response_timeout = Duration::from_millis(number()?),
             "connect_timeout_ms" => self.connect_timeout = Duration::from_millis(number()?),
             "patience_ms" => self.patience = Duration::from_millis(number()?),
@@ -155,8 +159,8 @@ impl RedisConfig {
             "prefix" | "ca" => return Err(bad()),
             _ => {
                 return Err(invalid(
-                    "the URL has an unknown setting: there are prefix, shards, pool, timeout_ms, connect_timeout_ms, \
-                     patience_ms, fsync and ca; write a ? in a password as %3F",
+                    "the URL has an unknown setting: there are prefix, shards, pool, replicas, timeout_ms, \
+                     connect_timeout_ms, patience_ms, fsync and ca; write a ? in a password as %3F",
                 ));
             }
         }
@@ -180,7 +184,17 @@ impl RedisConfig {
     /// Sets the least that acknowledged writes must survive.
     #[must_use]
     pub fn durability(mut self, durability: Option<Durability>) -> Self {
+        if let Some(Durability::Replicated(replicas)) = durability {
+            self.replicas = self.replicas.max(replicas);
+        }
         self.durability = durability;
+        self
+    }
+
+    /// Sets how many replicas a write has to reach before it is acknowledged.
+    #[must_use]
+    pub fn replicas(mut self, replicas: u8) -> Self {
+        self.replicas = replicas;
         self
     }
 

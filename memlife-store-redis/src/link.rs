@@ -1,5 +1,6 @@
 use crate::config::RedisConfig;
 use crate::error::{self, Fate};
+use crate::layout::Shard;
 use memlife_core::{Clock, Error, ErrorKind, Result};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, Value};
@@ -18,7 +19,10 @@ const CONNECTS: u32 = 3;
 /// The way to the server: connects when it has to, again when the connection is lost, and gives up in time.
 pub(crate) struct Link {
     target: Target,
+    /// Connections for reads, then as many for writes that wait for replicas: waiting holds up all behind it.
     pool: Vec<Slot>,
+    /// How many of them are for reads, and for all writes where nobody waits.
+    width: usize,
     connect_timeout: Duration,
     response_timeout: Duration,
     patience: Duration,
@@ -98,9 +102,12 @@ impl Failure {
 impl Link {
     pub(crate) fn new(config: &RedisConfig) -> Result<Self> {
         let patience = config.patience;
+        let width = config.pool.max(1);
+        let count = if config.replicas > 0 { 2 * width } else { width };
         Ok(Link {
             target: Target::new(config)?,
-            pool: (0..config.pool.max(1)).map(|_| Slot::default()).collect(),
+            pool: (0..count).map(|_| Slot::default()).collect(),
+            width,
             connect_timeout: config.connect_timeout,
             response_timeout: config.response_timeout,
             patience,
@@ -113,17 +120,27 @@ impl Link {
         self.clock.monotonic() + self.patience
     }
 
+    /// The place among the connections for reads of a shard.
+    pub(crate) fn reader(&self, shard: Shard) -> usize {
+        usize::from(shard) % self.width
+    }
+
+    /// The place among the connections for writes to a shard.
+    pub(crate) fn writer(&self, shard: Shard) -> usize {
+        self.pool.len() - self.width + self.reader(shard)
+    }
+
     /// Sends a command that may be sent again: one that only reads, or that a token protects. It is sent at least once.
     pub(crate) async fn ask(
         &self,
-        lane: usize,
+        place: usize,
         request: Request<'_>,
         deadline: Duration,
     ) -> Result<Answered, Failure> {
         let mut pause = FIRST_PAUSE;
         let mut unknown = None;
         loop {
-            let error = match self.attempt(lane, request).await {
+            let error = match self.attempt(place, request).await {
                 Ok(values) => return Ok(Answered { values, was_unknown: unknown.is_some() }),
                 Err(error) => error,
             };
@@ -151,13 +168,13 @@ impl Link {
     ///
     /// # Errors
     /// `Unavailable` when the server does not answer in time.
-    pub(crate) async fn read(&self, lane: usize, request: Request<'_>) -> Result<Vec<Value>> {
-        let answered = self.ask(lane, request, self.deadline()).await;
+    pub(crate) async fn read(&self, shard: Shard, request: Request<'_>) -> Result<Vec<Value>> {
+        let answered = self.ask(self.reader(shard), request, self.deadline()).await;
         answered.map(|answered| answered.values).map_err(Failure::of_read)
     }
 
-    async fn attempt(&self, lane: usize, request: Request<'_>) -> Result<Vec<Value>, RedisError> {
-        let slot = &self.pool[lane % self.pool.len()];
+    async fn attempt(&self, place: usize, request: Request<'_>) -> Result<Vec<Value>, RedisError> {
+        let slot = &self.pool[place];
         let (number, mut connection) = self.connection(slot).await?;
         let sent = async {
             match request {

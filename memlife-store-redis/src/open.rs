@@ -20,7 +20,24 @@ pub(crate) async fn open(config: &RedisConfig) -> Result<Server> {
     let link = Link::new(config)?;
     let about = About::of(ask(&link, &redis::cmd("INFO")).await?)?;
     about.check_version()?;
-    let (durability, mut warnings) = durability(config, &link, &about).await;
+    let (mut durability, mut warnings) = durability(config, &link, &about).await;
+    if config.replicas > 0 {
+        // What a server that only came back has lost, its replicas lose with it.
+        if durability == Durability::Disk {
+            durability = Durability::Replicated(config.replicas);
+        } else {
+            warnings.push(warning("replicas make up for a lost server, not for one that comes back with less: set appendfsync always"));
+        }
+        if about
+            .fields("connected_slaves")
+            .any(|count| count.parse().is_ok_and(|count: u8| count < config.replicas))
+        {
+            warnings.push(warning(&format!(
+                "there are fewer than {} replicas, so that no write is acknowledged: add some, or ask for fewer",
+                config.replicas
+            )));
+        }
+    }
     if let Some(asked) = config.durability.filter(|asked| *asked > durability) {
         let message = format!(
             "the server gives the durability {durability} and {asked} was asked for: set appendonly and appendfsync"

@@ -22,6 +22,9 @@ pub(crate) struct Server {
     pub(crate) info: StoreInfo,
     pub(crate) wall: Wall,
     pub(crate) is_cluster: bool,
+    /// How many replicas a write has to reach, and how long that may take, in milliseconds.
+    pub(crate) replicas: u8,
+    pub(crate) replicas_ms: u64,
     /// Removals that each shard keeps however old they are.
     pub(crate) keep_removals: usize,
     pub(crate) lanes: Vec<Lane>,
@@ -52,6 +55,9 @@ impl Server {
             info,
             wall: config.wall,
             is_cluster: config.is_cluster,
+            replicas: config.replicas,
+            // The answer has to come before the connection is given up.
+            replicas_ms: u64::try_from(config.response_timeout.as_millis() / 2).unwrap_or(u64::MAX).max(1),
             keep_removals: KEEP_REMOVALS.div_ceil(layout.count()),
             lanes: layout.shards().map(|_| Lane::default()).collect(),
             layout,
@@ -73,12 +79,12 @@ impl Server {
     /// # Errors
     /// `Unavailable` when the server does not answer in time.
     pub(crate) async fn read(&self, shard: Shard, pipeline: &Pipeline) -> Result<Vec<Value>> {
-        self.link.read(shard.into(), Request::Many(pipeline)).await
+        self.link.read(shard, Request::Many(pipeline)).await
     }
 
     /// As [`Server::read`], for one command.
     pub(crate) async fn read_one(&self, shard: Shard, command: &Cmd) -> Result<Value> {
-        let mut values = self.link.read(shard.into(), Request::One(command)).await?;
+        let mut values = self.link.read(shard, Request::One(command)).await?;
         values.pop().ok_or_else(|| unexpected("a command"))
     }
 

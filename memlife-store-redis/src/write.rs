@@ -5,7 +5,7 @@ use crate::error::unexpected;
 use crate::frame::{self, Fields, put_hlc};
 use crate::lane::{CALL_WRITES, Calls, Job, Outcomes, still_unknown};
 use crate::layout::Shard;
-use crate::link::{Failure, Request as Sent};
+use crate::link::{Answered, Failure, Request as Sent};
 use crate::reply;
 use crate::request::{Request, is_native};
 use crate::script::Pair;
@@ -360,7 +360,6 @@ impl Call<'_> {
         request: &Request,
         upon: Option<(u64, Hlc)>,
     ) -> Result<(Vec<Value>, bool)> {
-        let lane = usize::from(self.shard);
         let mut earlier = None;
         loop {
             let bound = self.calls.bound.clone();
@@ -369,7 +368,7 @@ impl Call<'_> {
                 None => (&self.server.scripts.unbound, &b""[..]),
             };
             let by_digest = self.command(scripts, true, epoch, batches, request, upon)?;
-            let mut answer = self.server.link.ask(lane, Sent::One(&by_digest), self.deadline).await;
+            let mut answer = self.put_forward(by_digest).await;
             if let Err(Failure::NoScript(unknown)) = answer {
                 earlier = unknown.or(earlier);
                 if bound.as_ref().is_some_and(|bound| bound.was_known(request.takes_memory)) {
@@ -379,7 +378,7 @@ impl Call<'_> {
                 }
                 // By its text it asks for the epoch, and so learns when this is not the one.
                 let by_text = self.command(scripts, false, b"", batches, request, upon)?;
-                answer = self.server.link.ask(lane, Sent::One(&by_text), self.deadline).await;
+                answer = self.put_forward(by_text).await;
             }
             return match answer {
                 Ok(answered) => {
@@ -396,6 +395,31 @@ impl Call<'_> {
                 Err(Failure::NoScript(_)) => Err(unexpected("EVAL")),
             };
         }
+    }
+
+    /// Sends the call and, where that is asked for, waits until as many replicas have it.
+    async fn put_forward(&self, command: Cmd) -> std::result::Result<Answered, Failure> {
+        let (server, link) = (self.server, &self.server.link);
+        let place = link.writer(self.shard);
+        if server.replicas == 0 {
+            return link.ask(place, Sent::One(&command), self.deadline).await;
+        }
+        let mut pipeline = pipe();
+        pipeline.add_command(command);
+        pipeline.cmd("WAIT").arg(server.replicas).arg(server.replicas_ms);
+        let mut answered = link.ask(place, Sent::Many(&pipeline), self.deadline).await?;
+        let reached = match answered.values.pop() {
+            Some(Value::Int(reached)) => reached,
+            _ => return Err(Failure::Refused(unexpected("WAIT"))),
+        };
+        if reached < server.replicas.into() {
+            let message = format!(
+                "the server has the write, and {reached} of {} replicas have it yet: repeat it with its token",
+                server.replicas
+            );
+            return Err(Failure::Unknown(Error::new(ErrorKind::Indeterminate, message)));
+        }
+        Ok(answered)
     }
 
     fn command(

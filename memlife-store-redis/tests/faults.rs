@@ -4,7 +4,7 @@
 mod support;
 
 use memlife_core::record::Kind;
-use memlife_core::store::{Batch, Change, Changes, Feed, Op, Outcome, Token, Want, Write};
+use memlife_core::store::{Batch, Change, Changes, Durability, Feed, Op, Outcome, Token, Want, Write};
 use memlife_core::{ErrorKind, Result, Store};
 use memlife_store_redis::{RedisConfig, RedisStore};
 use memlife_testkit::draft::{add, put};
@@ -333,6 +333,34 @@ async fn a_failover_is_survived() {
     assert!(version(outcome) > 1 << 32);
     let session = Session::on(place.store.clone());
     assert_eq!(session.record("n").await.unwrap().head.version, version(submit(&place.store, &third).await));
+}
+
+#[tokio::test]
+async fn a_write_waits_for_replicas() {
+    let Some(server) = RedisServer::start(&["--appendfsync", "always"]) else { return };
+    let config = || RedisConfig::parse(&format!("{}?replicas=1&timeout_ms=600", server.url())).unwrap();
+    let alone = RedisStore::open(config()).unwrap();
+    assert!(alone.info().warnings.iter().any(|warning| warning.0.contains("replicas")));
+    let Some(replica) = RedisServer::start(&[]) else { return };
+    replica.command(&["REPLICAOF", "127.0.0.1", &server.port().to_string()]);
+    while !replica.command(&["INFO", "replication"]).contains("master_link_status:up") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let store = Arc::new(RedisStore::open(config()).unwrap());
+    assert_eq!((store.info().durability, store.info().warnings.len()), (Durability::Replicated(1), 0));
+    version(submit(&store, &batch(1, vec![add("n", 1).build()])).await);
+    replica.signal("STOP");
+    let second = batch(2, vec![add("n", 1).build()]);
+    for _ in 0..2 {
+        let error = submit(&store, &second).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Indeterminate, "{error:?}");
+    }
+    // Reads do not wait.
+    let session = Session::on(store.clone());
+    assert_eq!(session.values("n").await, ["2"]);
+    replica.signal("CONT");
+    version(submit(&store, &second).await);
+    assert_eq!(session.values("n").await, ["2"]);
 }
 
 #[tokio::test]

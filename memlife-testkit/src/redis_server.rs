@@ -79,6 +79,11 @@ impl RedisServer {
         }
     }
 
+    /// What the other nodes of its cluster call it.
+    fn id(&self) -> String {
+        self.command(&["CLUSTER", "MYID"]).lines().nth(1).unwrap().to_owned()
+    }
+
     /// Runs a command and gives back what the server answers, as it does.
     ///
     /// # Panics
@@ -165,8 +170,11 @@ fn ask(port: u16, parts: &[&str]) -> std::io::Result<String> {
 /// A cluster of three primaries of a test's own.
 pub struct RedisCluster {
     nodes: Vec<RedisServer>,
+    replicas: Vec<RedisServer>,
 }
 
+/// What makes a server a node.
+const CLUSTERED: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
 /// Slots of a cluster.
 const SLOTS: u32 = 16_384;
 
@@ -176,8 +184,7 @@ impl RedisCluster {
     /// # Panics
     /// As [`RedisServer::start`], and when the nodes do not find each other.
     pub fn start(arguments: &[&str]) -> Option<Self> {
-        let clustered = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-        let arguments = [&clustered, arguments].concat();
+        let arguments = [&CLUSTERED, arguments].concat();
         let start = |_| RedisServer::start(&arguments);
         let nodes: Vec<RedisServer> = (0..3_u32).map(start).collect::<Option<_>>()?;
         for (i, node) in (0_u32..).zip(&nodes) {
@@ -188,8 +195,35 @@ impl RedisCluster {
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(i + 1).to_string()]);
             node.command(&["CLUSTER", "MEET", "127.0.0.1", &nodes[0].port.to_string()]);
         }
-        let cluster = RedisCluster { nodes };
+        let cluster = RedisCluster { nodes, replicas: Vec::new() };
         cluster.settle();
+        Some(cluster)
+    }
+
+    /// As [`RedisCluster::start`], with a replica of each primary.
+    ///
+    /// # Panics
+    /// As [`RedisCluster::start`].
+    #[allow(clippy::disallowed_methods, reason = "replicas take real time to follow")]
+    pub fn start_with_replicas(arguments: &[&str]) -> Option<Self> {
+        let mut cluster = RedisCluster::start(arguments)?;
+        let arguments = [&CLUSTERED, arguments].concat();
+        for _ in 0..cluster.nodes.len() {
+            cluster.replicas.push(RedisServer::start(&arguments)?);
+        }
+        for replica in &cluster.replicas {
+            replica.command(&["CLUSTER", "MEET", "127.0.0.1", &cluster.nodes[0].port.to_string()]);
+        }
+        cluster.settle();
+        for (primary, replica) in cluster.nodes.iter().zip(&cluster.replicas) {
+            let given = replica.command(&["CLUSTER", "REPLICATE", &primary.id()]);
+            assert!(given.starts_with("+OK"), "{given}");
+            let begun = Instant::now();
+            while !replica.command(&["INFO", "replication"]).contains("master_link_status:up") {
+                assert!(begun.elapsed() < START, "a replica does not follow");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         Some(cluster)
     }
 
@@ -200,18 +234,18 @@ impl RedisCluster {
     #[allow(clippy::disallowed_methods, reason = "nodes take real time to find each other")]
     pub fn settle(&self) {
         let begun = Instant::now();
-        let count = format!("cluster_known_nodes:{}", self.nodes.len());
+        let count = format!("cluster_known_nodes:{}", self.nodes.len() + self.replicas.len());
         let is_up = |node: &RedisServer| {
             let info = node.command(&["CLUSTER", "INFO"]);
             info.contains("cluster_state:ok") && info.contains(&count)
         };
-        while !self.nodes.iter().all(is_up) {
+        while !self.nodes.iter().chain(&self.replicas).all(is_up) {
             assert!(begun.elapsed() < START, "the cluster does not come up");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Its nodes.
+    /// Its primaries.
     pub fn nodes(&mut self) -> &mut [RedisServer] {
         &mut self.nodes
     }
@@ -230,14 +264,13 @@ impl RedisCluster {
         let slot = slot.to_string();
         let holds =
             |node: &&RedisServer| !node.command(&["CLUSTER", "COUNTKEYSINSLOT", &slot]).starts_with(":0");
-        let id = |node: &RedisServer| node.command(&["CLUSTER", "MYID"]).lines().nth(1).unwrap().to_owned();
         let target = &self.nodes[to];
         let Some(source) = self.nodes.iter().find(holds).filter(|source| source.port != target.port) else {
             return;
         };
         let port = target.port.to_string();
-        target.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(source)]);
-        source.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(target)]);
+        target.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source.id()]);
+        source.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target.id()]);
         loop {
             let listed = source.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"]);
             let Some(key) = listed.lines().nth(2).map(str::to_owned) else { break };
@@ -246,7 +279,7 @@ impl RedisCluster {
             meanwhile();
         }
         for node in [target, source] {
-            let set = node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id(target)]);
+            let set = node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &target.id()]);
             assert!(set.starts_with("+OK"), "{set}");
         }
     }

@@ -89,11 +89,11 @@ macro_rules! boxed_behaviours {
         #[allow(missing_docs, reason = "each is described where it is written")]
         pub mod boxed {
             $(pub mod $area {
-                use crate::Subject;
-                use crate::conformance::Running;
+                use $crate::Subject;
+                use $crate::conformance::Running;
 
                 $(pub fn $name(subject: &dyn Subject) -> Running<'_> {
-                    Box::pin(crate::conformance::$area::$name(subject))
+                    Box::pin($crate::conformance::$area::$name(subject))
                 })*
             })*
         }

@@ -137,11 +137,7 @@ pub async fn all(memory: &Memory, options: ListOptions) -> Vec<Entry> {
 ///
 /// # Panics
 /// Where the engine does not behave so.
-pub fn run(subject: NewSubject, behaviour: impl for<'a> FnOnce(&'a dyn Subject) -> Running<'a>) {
-    run_boxed(subject, Box::new(behaviour));
-}
-
-fn run_boxed(subject: NewSubject, behaviour: Box<dyn for<'a> FnOnce(&'a dyn Subject) -> Running<'a> + '_>) {
+pub fn run(subject: NewSubject, behaviour: &dyn for<'a> Fn(&'a dyn Subject) -> Running<'a>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let subject = subject.await;
@@ -316,8 +312,8 @@ macro_rules! boxed_engine_behaviours {
         #[allow(missing_docs, reason = "each is described where it is written")]
         pub mod boxed {
             use super::pairs::Family;
-            use crate::Subject;
-            use crate::conformance::Running;
+            use $crate::Subject;
+            use $crate::conformance::Running;
 
             $(pub fn $behaviour(subject: &dyn Subject) -> Running<'_> {
                 Box::pin(super::$area::$behaviour(subject))
@@ -352,7 +348,7 @@ macro_rules! engine_tests {
 
             $(#[test]
             fn $behaviour() {
-                $crate::engine::run(subject(), $crate::engine::boxed::$behaviour);
+                $crate::engine::run(subject(), &$crate::engine::boxed::$behaviour);
             })*
 
             $(mod $pair {
@@ -378,7 +374,7 @@ macro_rules! engine_tests {
         $(#[test]
         fn $name() {
             use $crate::engine::{boxed, pairs::Family, run};
-            run(super::subject(), |subject| boxed::$pair(subject, Family::$family));
+            run(super::subject(), &|subject| boxed::$pair(subject, Family::$family));
         })*
     };
 }
