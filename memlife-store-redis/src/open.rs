@@ -26,7 +26,10 @@ pub(crate) async fn open(config: &RedisConfig) -> Result<Server> {
         if durability == Durability::Disk {
             durability = Durability::Replicated(config.replicas);
         } else {
-            warnings.push(warning("replicas make up for a lost server, not for one that comes back with less: set appendfsync always"));
+            warnings.push(warning(
+                "replicas make up for a lost server, not for one that comes back with less: \
+                 set appendfsync always",
+            ));
         }
         if about
             .fields("connected_slaves")

@@ -94,7 +94,7 @@ impl RedisServer {
 
     #[allow(clippy::disallowed_methods, reason = "a server takes real time to start")]
     fn try_run(&mut self) -> bool {
-        let child = Command::new("redis-server")
+        let child = Command::new(program())
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no"])
             .args(["--save", "", "--appendonly", "yes", "--dir"])
             .arg(self.folder.path())
@@ -132,15 +132,20 @@ impl Drop for RedisServer {
 
 #[allow(clippy::disallowed_methods, reason = "the environment says whether skipping is allowed")]
 fn is_installed() -> bool {
-    let found =
-        Command::new("redis-server").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = Command::new(program()).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if found.is_ok() {
         return true;
     }
-    let told = "this machine has no redis-server";
+    let told = format!("this machine has no {}", program());
     assert!(std::env::var_os("MEMLIFE_DEMAND_REDIS").is_none(), "{told}");
     eprintln!("SKIP: {told}");
     false
+}
+
+/// The server to test with: another is named by `MEMLIFE_REDIS_SERVER`.
+#[allow(clippy::disallowed_methods, reason = "the environment says which server is tested")]
+fn program() -> String {
+    std::env::var("MEMLIFE_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
 fn free_port() -> u16 {
