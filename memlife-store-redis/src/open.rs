@@ -10,7 +10,8 @@ use memlife_core::store::{Durability, StoreInfo, Warning};
 use memlife_core::{Error, ErrorKind, ReplicaId, Result};
 use redis::{Cmd, Value};
 
-const FORMAT: &str = "1";
+/// That of records and indexes together: what another one wrote is not touched.
+const FORMAT: &str = "2";
 /// What every version from here on can do: functions and flags of scripts, effects in the log.
 const OLDEST: (u32, u32) = (7, 0);
 
@@ -20,27 +21,7 @@ pub(crate) async fn open(config: &RedisConfig) -> Result<Server> {
     let link = Link::new(config)?;
     let about = About::of(ask(&link, &redis::cmd("INFO")).await?)?;
     about.check_version()?;
-    let (mut durability, mut warnings) = durability(config, &link, &about).await;
-    if config.replicas > 0 {
-        // What a server that only came back has lost, its replicas lose with it.
-        if durability == Durability::Disk {
-            durability = Durability::Replicated(config.replicas);
-        } else {
-            warnings.push(warning(
-                "replicas make up for a lost server, not for one that comes back with less: \
-                 set appendfsync always",
-            ));
-        }
-        if about
-            .fields("connected_slaves")
-            .any(|count| count.parse().is_ok_and(|count: u8| count < config.replicas))
-        {
-            warnings.push(warning(&format!(
-                "there are fewer than {} replicas, so that no write is acknowledged: add some, or ask for fewer",
-                config.replicas
-            )));
-        }
-    }
+    let (durability, mut warnings) = durability(config, &link, &about).await;
     if let Some(asked) = config.durability.filter(|asked| *asked > durability) {
         let message = format!(
             "the server gives the durability {durability} and {asked} was asked for: set appendonly and appendfsync"
@@ -158,6 +139,23 @@ async fn durability(config: &RedisConfig, link: &Link, about: &About) -> (Durabi
             Durability::Process
         }
     };
+    if config.replicas == 0 {
+        return (level, warnings);
+    }
+    let has_too_few = |count: &str| count.parse().is_ok_and(|count: u8| count < config.replicas);
+    if about.fields("connected_slaves").any(has_too_few) {
+        warnings.push(warning(&format!(
+            "there are fewer than {} replicas, so that no write is acknowledged: add some, or ask for fewer",
+            config.replicas
+        )));
+    }
+    if level == Durability::Disk {
+        return (Durability::Replicated(config.replicas), warnings);
+    }
+    // What a server that only came back has lost, its replicas lose with it.
+    warnings.push(warning(
+        "replicas make up for a lost server, not for one that comes back with less: set appendfsync always",
+    ));
     (level, warnings)
 }
 
