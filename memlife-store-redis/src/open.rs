@@ -233,7 +233,8 @@ async fn identity(config: &RedisConfig, link: &Link) -> Result<Identity> {
         std::str::from_utf8(&value.1).ok()
     };
     if field("format") != Some(FORMAT) {
-        let message = "the store is of another format than this memlife knows: use the newer one";
+        let message =
+            "the store is of another format than this memlife knows: export it with the memlife that made it";
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
     // Whatever is wrong with one of them, the settings are told to be damaged.

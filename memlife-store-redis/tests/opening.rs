@@ -162,6 +162,14 @@ async fn what_the_server_has_evicted_leaves_the_indexes_at_the_next_sweep() {
 }
 
 #[test]
+fn a_store_of_another_format_is_left_alone() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    drop(open(&server.url()).unwrap());
+    server.command(&["HSET", "{memlife}:cfg", "format", "1"]);
+    assert_eq!(open(&server.url()).unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[test]
 fn a_server_that_is_not_there_is_told_soon() {
     let error = open("redis://127.0.0.1:1?patience_ms=200").unwrap_err();
     assert_eq!((error.kind(), error.operation()), (ErrorKind::Unavailable, Some("open")));
