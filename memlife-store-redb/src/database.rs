@@ -18,7 +18,8 @@ const ATTEMPTS: u32 = 4;
 /// redb closes itself for good at the first failed write, a full disk included, so going on takes a new handle.
 ///
 /// It also panics where a page that it trusts is damaged: only its check of the whole file promises not to, and that
-/// one costs as much as the file is long. So every use of it goes through [`Shared::read`] or [`contained`].
+/// one costs as much as the file is long. So every use of it goes through [`Shared::read`] or [`contained`], its end
+/// too. Where its list of freed pages is damaged it panics while it unwinds, which nothing can contain.
 #[derive(Debug)]
 pub(crate) struct Shared {
     path: PathBuf,
@@ -39,6 +40,12 @@ struct Current {
 pub(crate) enum Handle {
     Writing(Box<Database>),
     Reading(Box<ReadOnlyDatabase>),
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        close(self.handle.take());
+    }
 }
 
 impl fmt::Debug for Handle {

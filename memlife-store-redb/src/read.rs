@@ -1,6 +1,6 @@
 use crate::error::Trouble;
 use crate::rows;
-use crate::schema::{DUE, ENTRY, OWN, State, USAGE};
+use crate::schema::{CHANGES, DUE, ENTRY, OWN, REMOVED, State, USAGE};
 use crate::transaction;
 use crate::usage::decode;
 use memlife_core::record::Record;
@@ -16,6 +16,17 @@ type Entries = ReadOnlyTable<&'static [u8], &'static [u8]>;
 /// Where the store is.
 pub(crate) fn state(transaction: &ReadTransaction) -> Result<State, Trouble> {
     transaction::state(&transaction.open_table(OWN)?)
+}
+
+/// Opens every table that a write needs.
+pub(crate) fn tables(transaction: &ReadTransaction) -> Result<(), Trouble> {
+    transaction.open_table(OWN)?;
+    transaction.open_table(ENTRY)?;
+    transaction.open_table(DUE)?;
+    transaction.open_table(CHANGES)?;
+    transaction.open_table(REMOVED)?;
+    transaction.open_table(USAGE)?;
+    Ok(())
 }
 
 /// One slot per key.

@@ -65,6 +65,7 @@ impl RedbStore {
             unsynced: 0,
             has_lost: opened.was_left,
             generation: 0,
+            has_tables: false,
             refused_bytes: None,
         };
         // Every commit above `memory` waits for the disk, which no task should do on its own thread.

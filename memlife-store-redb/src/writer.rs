@@ -29,6 +29,8 @@ pub(crate) struct Writer {
     pub(crate) has_lost: bool,
     /// The opening of the file that [`Writer::unsynced`] counts in.
     pub(crate) generation: u64,
+    /// Whether every table of that opening was found.
+    pub(crate) has_tables: bool,
     /// The body of the least write that the disk had no room for, since something was committed.
     pub(crate) refused_bytes: Option<usize>,
 }
@@ -129,7 +131,10 @@ impl Writer {
 
     /// One transaction.
     fn attempt(&mut self, jobs: &[Job<'_>], durability: Durability) -> Result<Vec<Result<Outcome>>, Failure> {
-        self.notice_reopening();
+        self.find_tables().map_err(|error| match error.kind() {
+            ErrorKind::Full => Failure::Full,
+            _ => Failure::RolledBack(error),
+        })?;
         let is_synced = durability >= Durability::Process || self.unsynced >= MAX_UNSYNCED;
         let mut submitted = None;
         match contained(|| self.transact(jobs, is_synced, &mut submitted)) {
@@ -198,8 +203,9 @@ impl Writer {
     }
 
     /// Makes durable what is not yet.
-    fn sync(&self) -> Result<(), Trouble> {
+    fn sync(&mut self) -> Result<(), Trouble> {
         if self.has_lost {
+            self.find_tables().map_err(Trouble::One)?;
             return contained(|| self.transact(&[], true, &mut None))?.map(drop);
         }
         contained(|| Ok(self.shared.gate().begin_write()?.commit()?))?
@@ -212,7 +218,19 @@ impl Writer {
             self.has_lost |= self.unsynced > 0;
             self.unsynced = 0;
             self.generation = generation;
+            self.has_tables = false;
         }
+    }
+
+    /// Looks once for every table of this opening. A write transaction that meets a damaged one while others are open
+    /// panics twice, which ends the process; a read panics once, which is contained.
+    fn find_tables(&mut self) -> Result<()> {
+        self.notice_reopening();
+        if !self.has_tables {
+            self.shared.read(read::tables)?;
+            self.has_tables = true;
+        }
+        Ok(())
     }
 
     /// Opens the file anew: redb does nothing more with one that had an error. What that takes of a full disk, the
@@ -296,6 +314,7 @@ mod tests {
             unsynced: 0,
             has_lost: opened.was_left,
             generation: 0,
+            has_tables: false,
             refused_bytes: None,
         }
     }
