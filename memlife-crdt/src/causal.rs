@@ -159,11 +159,16 @@ impl<V: Clone + Ord> Causal<V> {
     }
 
     fn compare(&self, dot: Dot, theirs: Option<&V>, difference: &mut Difference<V>) {
+        if !self.context.contains(dot) {
+            // Most often, and only values of what was seen are held: those need not be looked through.
+            difference.news.extend(theirs.map(|value| (dot, value.clone())));
+            return;
+        }
         match (self.values.get(&dot), theirs) {
             (Some(mine), Some(theirs)) if theirs > mine => difference.replaced.push((dot, theirs.clone())),
-            (Some(_), Some(_)) | (None, None) => {}
             (Some(_), None) => difference.gone.push(dot),
-            (None, Some(theirs)) => self.add_unseen(dot, theirs, difference),
+            // Removed here, or equal.
+            _ => {}
         }
     }
 
