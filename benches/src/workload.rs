@@ -19,6 +19,12 @@ pub fn small(count: usize) -> Vec<Item> {
     under("session", "k", count, SMALL)
 }
 
+/// As [`small`], each value a text of [`SMALL`] bytes as JSON and nothing around it.
+pub fn exact(count: usize) -> Vec<Item> {
+    let texts = under("session", "k", count, SMALL - 2);
+    texts.into_iter().map(|item| Item { value: item.value["notes"].clone(), ..item }).collect()
+}
+
 /// `count` large entries in one namespace.
 pub fn large(count: usize) -> Vec<Item> {
     let mut random = Random::new(11);

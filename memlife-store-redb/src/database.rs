@@ -1,13 +1,15 @@
 use crate::backend::Backend;
 use crate::error::{Fault, Trouble, from_redb};
+use crate::read;
 use crate::view::View;
-use memlife_core::{Error, Result};
+use memlife_core::{Error, Result, Timestamp};
 use memlife_store_local::error::{damaged, read_only};
 use redb::{Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 use std::fmt;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// How often a read begins again because the file was opened anew meanwhile.
@@ -27,6 +29,8 @@ pub(crate) struct Shared {
     is_read_only: bool,
     current: RwLock<Current>,
     gate: Mutex<()>,
+    /// The store's clock, in milliseconds: as nobody else writes to the file, no read has to look for it there.
+    clock: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -81,15 +85,33 @@ impl Shared {
             is_read_only: matches!(handle, Handle::Reading(_)),
             current: RwLock::new(Current { handle: Some(handle), generation: 0 }),
             gate: Mutex::default(),
+            clock: AtomicU64::default(),
         }
+    }
+
+    /// Where the store's clock is, as far as commits have told.
+    pub(crate) fn clock(&self) -> Timestamp {
+        Timestamp::from_ms(self.clock.load(Ordering::Acquire))
+    }
+
+    /// Looks for the clock in the file. Where the ledger is damaged none is known, and every write says so.
+    pub(crate) fn read_clock(&self) {
+        if let Ok(state) = self.read(read::state) {
+            self.advance(state.ledger.clock.at);
+        }
+    }
+
+    /// Tells where a commit left the clock.
+    pub(crate) fn advance(&self, clock: Timestamp) {
+        self.clock.fetch_max(clock.ms(), Ordering::AcqRel);
     }
 
     /// Runs `work` in a read transaction of its own.
     pub(crate) fn read<T>(&self, work: impl Fn(&ReadTransaction) -> Result<T, Trouble>) -> Result<T> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            let generation = self.generation();
-            match contained(|| work(&self.begin_read()?)) {
+            let mut generation = 0;
+            match contained(|| work(&self.begin_read(&mut generation)?)) {
                 Ok(Err(Trouble::All(error))) if is_over(&error) => {
                     last = Some(from_redb(error));
                     self.gate().reopen_after(generation)?;
@@ -111,8 +133,10 @@ impl Shared {
         Gate { shared: self, _lock: self.gate.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    fn begin_read(&self) -> Result<ReadTransaction, Trouble> {
+    /// Tells in `generation` which opening of the file it reads.
+    fn begin_read(&self, generation: &mut u64) -> Result<ReadTransaction, Trouble> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        *generation = current.generation;
         match &current.handle {
             Some(handle) => handle.begin_read(),
             None => Err(Trouble::All(redb::Error::DatabaseClosed)),
@@ -144,7 +168,7 @@ impl Gate<'_> {
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        work(&self.shared.begin_read()?)
+        work(&self.shared.begin_read(&mut 0)?)
     }
 
     /// Whether every page of the file is what redb wrote. Readers go on meanwhile.
@@ -255,7 +279,7 @@ mod tests {
             transaction.commit().unwrap();
         }
         let shared = Shared::new(&path, 1 << 20, Handle::Writing(Box::new(database)));
-        let reader = shared.begin_read().unwrap();
+        let reader = shared.begin_read(&mut 0).unwrap();
         assert!(shared.gate().is_whole().unwrap());
         let bytes = std::fs::read(&path).unwrap();
         let places = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"what is stored"));

@@ -4,7 +4,7 @@ use crate::schema::{CHANGES, DUE, ENTRY, OWN, REMOVED, State, USAGE};
 use crate::transaction;
 use crate::usage::decode;
 use memlife_core::record::Record;
-use memlife_core::store::{Due, DuePage, Fetched, Group, Page, Room, Scan, UsagePage, UsageQuery, Want};
+use memlife_core::store::{Due, DuePage, Group, Page, Room, Scan, UsagePage, UsageQuery, Want};
 use memlife_core::{Key, Result, Timestamp};
 use memlife_store_local::error::corrupt;
 use redb::{ReadOnlyTable, ReadTransaction};
@@ -30,11 +30,13 @@ pub(crate) fn tables(transaction: &ReadTransaction) -> Result<(), Trouble> {
 }
 
 /// One slot per key.
-pub(crate) fn get(transaction: &ReadTransaction, keys: &[Key], want: Want) -> Result<Fetched, Trouble> {
-    let clock = state(transaction)?.ledger.clock.at;
+pub(crate) fn get(
+    transaction: &ReadTransaction,
+    keys: &[Key],
+    want: Want,
+) -> Result<Vec<Option<Record>>, Trouble> {
     let entries = transaction.open_table(ENTRY)?;
-    let slots = keys.iter().map(|key| get_one(&entries, key, want)).collect::<Result<_, _>>()?;
-    Ok(Fetched { slots, clock })
+    keys.iter().map(|key| get_one(&entries, key, want)).collect()
 }
 
 fn get_one(entries: &Entries, key: &Key, want: Want) -> Result<Option<Record>, Trouble> {

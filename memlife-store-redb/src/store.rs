@@ -54,6 +54,7 @@ impl RedbStore {
         let info = info(&config, &opened.identity, is_read_only);
         let (waiters, latch) = (Arc::<Waiters>::default(), Arc::<Latch>::default());
         let shared = Arc::new(Shared::new(&config.path, config.cache_bytes, opened.handle));
+        shared.read_clock();
         let writer = Writer {
             shared: Arc::clone(&shared),
             setting: Setting { replica: info.replica, body_limit: info.limits.body_bytes },
@@ -110,9 +111,11 @@ impl Drop for RedbStore {
 #[async_trait]
 impl Store for RedbStore {
     async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
-        self.shared
-            .read(|transaction| read::get(transaction, keys, want))
-            .map_err(|error| error.during("get"))
+        // Before the records are read: they may be newer than the clock, and never older.
+        let clock = self.shared.clock();
+        let read = |transaction: &_| read::get(transaction, keys, want);
+        let slots = self.shared.read(read).map_err(|error| error.during("get"))?;
+        Ok(Fetched { slots, clock })
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
@@ -157,7 +160,13 @@ impl Verify for RedbStore {
             }
         }
         let (shared, config, identity) = (Arc::clone(&self.shared), self.config.clone(), self.identity);
-        let check = on_own_thread(move || repair::verify(&shared, &config, identity, repair)).await;
+        let check = on_own_thread(move || {
+            let verification = repair::verify(&shared, &config, identity, repair)?;
+            // A ledger that was mended has one again.
+            shared.read_clock();
+            Ok(verification)
+        })
+        .await;
         check.map_err(|error| error.during("verify"))
     }
 }

@@ -5,7 +5,7 @@ use crate::schema::{CHANGES, DUE, DueKey, ENTRY, LEDGER, OWN, REMOVED, State, US
 use crate::usage::Groups;
 use memlife_core::record::Record;
 use memlife_core::store::{Cause, Outcome, Removals, Write};
-use memlife_core::{Context, Effect, Key, ReplicaId, Result, decide, needs_body};
+use memlife_core::{Context, Effect, Key, Ledger, ReplicaId, Result, decide, needs_body};
 use memlife_store_local::Job;
 use memlife_store_local::error::corrupt;
 use redb::{ReadableTable, Table, WriteTransaction};
@@ -24,8 +24,8 @@ pub(crate) struct Done {
     pub(crate) outcomes: Vec<Result<Outcome>>,
     /// Whether there is anything to commit.
     pub(crate) is_dirty: bool,
-    /// The last change number.
-    pub(crate) seq: u64,
+    /// The last change number, and the clock.
+    pub(crate) ledger: Ledger,
 }
 
 /// Every table, open in one write transaction.
@@ -88,7 +88,7 @@ impl<'t> Section<'t> {
                 Err(trouble) => return Err(trouble),
             });
         }
-        let done = Done { outcomes, is_dirty: self.is_dirty, seq: self.state.ledger.seq };
+        let done = Done { outcomes, is_dirty: self.is_dirty, ledger: self.state.ledger };
         if done.is_dirty {
             self.finish()?;
         }

@@ -138,8 +138,9 @@ impl Writer {
         let is_synced = durability >= Durability::Process || self.unsynced >= MAX_UNSYNCED;
         let mut submitted = None;
         match contained(|| self.transact(jobs, is_synced, &mut submitted)) {
-            Ok(Ok(Done { outcomes, is_dirty, .. })) => {
+            Ok(Ok(Done { outcomes, is_dirty, ledger })) => {
                 if is_dirty {
+                    self.shared.advance(ledger.clock.at);
                     self.refused_bytes = None;
                     self.has_lost = false;
                     self.unsynced = if is_synced { 0 } else { self.unsynced + 1 };
@@ -194,7 +195,7 @@ impl Writer {
             }
         };
         if done.is_dirty {
-            *submitted = Some(done.seq);
+            *submitted = Some(done.ledger.seq);
             transaction.commit()?;
         } else {
             transaction.abort()?;

@@ -21,7 +21,8 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     prefix: String,
-    shards: u16,
+    /// The hash tag of each shard.
+    tags: Vec<String>,
 }
 
 /// One shard's number, below the number of shards.
@@ -36,20 +37,22 @@ pub(crate) const REMOVAL_BYTES: usize = 14;
 
 impl Layout {
     pub(crate) fn new(prefix: &str, shards: u16) -> Self {
-        Layout { prefix: prefix.to_owned(), shards: shards.max(1) }
+        let tags = (0..shards.max(1)).map(|shard| format!("{{{prefix}:{shard:02}}}")).collect();
+        Layout { prefix: prefix.to_owned(), tags }
     }
 
     pub(crate) fn shards(&self) -> impl Iterator<Item = Shard> + use<> {
-        0..self.shards
+        // There are no more of them than were asked for.
+        0..self.tags.len() as Shard
     }
 
     pub(crate) fn count(&self) -> usize {
-        usize::from(self.shards)
+        self.tags.len()
     }
 
     pub(crate) fn shard_of(&self, key: &Key) -> Shard {
-        // A remainder below `shards` fits into its type.
-        (xxh3_64(key.as_str().as_bytes()) % u64::from(self.shards)) as Shard
+        // A remainder below their count is the number of one.
+        (xxh3_64(key.as_str().as_bytes()) % self.tags.len() as u64) as Shard
     }
 
     pub(crate) fn settings(prefix: &str) -> String {
@@ -61,8 +64,8 @@ impl Layout {
         format!("{{{}}}:changed", self.prefix)
     }
 
-    fn tag(&self, shard: Shard) -> String {
-        format!("{{{}:{shard:02}}}", self.prefix)
+    fn tag(&self, shard: Shard) -> &str {
+        &self.tags[usize::from(shard)]
     }
 
     pub(crate) fn ledger(&self, shard: Shard) -> String {
@@ -109,12 +112,15 @@ impl Layout {
         let shard = name.strip_prefix(format!("{{{}:", self.prefix).as_bytes())?;
         let digits: &[u8] = shard.split(|byte| *byte == b'}').next()?;
         let shard: Shard = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        if usize::from(shard) >= self.tags.len() {
+            return None;
+        }
         let prefix = self.record_prefix(shard);
-        (shard < self.shards && name.starts_with(prefix.as_bytes())).then_some((shard, prefix.len()))
+        name.starts_with(prefix.as_bytes()).then_some((shard, prefix.len()))
     }
 
     pub(crate) fn record(&self, shard: Shard, key: &Key) -> String {
-        format!("{}{key}", self.record_prefix(shard))
+        [self.tag(shard), ":r:", key.as_str()].concat()
     }
 
     pub(crate) fn set_aside(&self, shard: Shard, key: &str) -> String {

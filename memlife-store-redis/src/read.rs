@@ -22,11 +22,6 @@ const FIRST_USER_KEY: &str = "\u{2}";
 
 impl Server {
     pub(crate) async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
-        let mut clock = Timestamp::EPOCH;
-        let mut slots = vec![None; keys.len()];
-        if keys.is_empty() {
-            return Ok(Fetched { slots, clock: self.latest().await? });
-        }
         if let [key] = keys
             && let Some(clock) = self.fresh_clock()
         {
@@ -38,6 +33,16 @@ impl Server {
                 None => None,
             };
             return Ok(Fetched { slots: vec![record], clock });
+        }
+        // Apart, so that the future of a lone get is small: each call allocates one.
+        Box::pin(self.get_all(keys, want)).await
+    }
+
+    async fn get_all(&self, keys: &[Key], want: Want) -> Result<Fetched> {
+        let mut clock = Timestamp::EPOCH;
+        let mut slots = vec![None; keys.len()];
+        if keys.is_empty() {
+            return Ok(Fetched { slots, clock: self.latest().await? });
         }
         let shards = self.by_shard(keys.iter());
         let found = shards.iter().map(|(shard, places)| async move {
@@ -114,14 +119,16 @@ impl Server {
     ) -> Result<Option<Result<Record>>> {
         match frame::decode(key, &bytes, want) {
             Ok(Decoded::Record(record)) => Ok(Some(Ok(*record))),
-            Ok(Decoded::Longer) => {
-                let mut command = redis::cmd("GET");
-                command.arg(self.layout.record(shard, key));
-                let bytes = server::bytes(self.read_one(shard, &command).await?, "GET")?;
-                Ok(bytes.map(|bytes| frame::decode_whole(key, &bytes, want)))
-            }
+            Ok(Decoded::Longer) => Box::pin(self.decoded_whole(shard, key, want)).await,
             Err(error) => Ok(Some(Err(error))),
         }
+    }
+
+    /// A head that is longer than what was read of it.
+    async fn decoded_whole(&self, shard: Shard, key: &Key, want: Want) -> Result<Option<Result<Record>>> {
+        let command = ask_record(&self.layout.record(shard, key), Want::Whole);
+        let bytes = server::bytes(self.read_one(shard, &command).await?, "GET")?;
+        Ok(bytes.map(|bytes| frame::decode_whole(key, &bytes, want)))
     }
 
     pub(crate) async fn scan(&self, query: &Scan) -> Result<Page> {

@@ -34,7 +34,7 @@ impl Memory {
         if !self.shows(&record.key, &record.head, now, ReadOptions::new()).await {
             return Ok(None);
         }
-        self.newest(&record).map(Some).map_err(during)
+        self.newest(record).map(Some).map_err(during)
     }
 
     /// The entry of `key` with its value, siblings and metadata.
@@ -143,12 +143,11 @@ impl Memory {
         resolver.read(head, body, self.read_limit(&head.kind)).map_err(|error| error.on(key))
     }
 
-    fn newest(&self, record: &Record) -> Result<Value> {
-        let body = record.body()?;
+    fn newest(&self, record: Record) -> Result<Value> {
         if record.head.kind == Kind::Lww {
-            return body.value(self.inner.limits.value_bytes);
+            return record.into_body()?.into_value(self.inner.limits.value_bytes);
         }
-        let values = self.held(&record.key, &record.head, body)?;
+        let values = self.held(&record.key, &record.head, record.body()?)?;
         values
             .into_iter()
             .next()

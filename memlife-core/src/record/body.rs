@@ -1,6 +1,6 @@
 use super::compression::{self, Codec, Compression};
 use crate::{Encoding, Error, ErrorKind, Result, Value};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// The first byte of every body written in this format.
 const FORMAT: u8 = 1;
@@ -106,7 +106,7 @@ impl Body {
         let body = Body(bytes);
         Content::from_code(body.0[1])?;
         let plain = Codec::from_code(body.0[2])? == Codec::None;
-        if plain && body.raw_len() != body.payload().len() {
+        if plain && body.raw_len() != body.0.len() - FRAME_BYTES {
             return Err(corrupt("the stored value has another length than its frame says"));
         }
         Ok(body)
@@ -142,6 +142,11 @@ impl Body {
     /// # Errors
     /// `TooLarge` past `limit`; `Corrupt` when it does not decompress to the length the frame says.
     pub fn open(&self, limit: usize) -> Result<Bytes> {
+        self.clone().into_raw(limit)
+    }
+
+    /// As [`Body::open`], in the bytes that the body had.
+    fn into_raw(self, limit: usize) -> Result<Bytes> {
         let raw_len = self.raw_len();
         if raw_len > limit {
             let message =
@@ -149,7 +154,11 @@ impl Body {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         match self.codec() {
-            Codec::None => Ok(self.payload()),
+            Codec::None => {
+                let mut bytes = self.0;
+                bytes.advance(FRAME_BYTES);
+                Ok(bytes)
+            }
             codec => compression::decompress(&self.0[FRAME_BYTES..], codec, raw_len),
         }
     }
@@ -159,8 +168,16 @@ impl Body {
     /// # Errors
     /// As [`Body::open`]; `Corrupt` when this is the state of a lattice.
     pub fn value(&self, limit: usize) -> Result<Value> {
+        self.clone().into_value(limit)
+    }
+
+    /// As [`Body::value`], in the bytes that the body had.
+    ///
+    /// # Errors
+    /// As [`Body::value`].
+    pub fn into_value(self, limit: usize) -> Result<Value> {
         match self.content() {
-            Content::Value(encoding) => Ok(Value { encoding, bytes: self.open(limit)? }),
+            Content::Value(encoding) => Ok(Value { encoding, bytes: self.into_raw(limit)? }),
             Content::State => Err(corrupt("the stored value is a lattice state where a plain value belongs")),
         }
     }

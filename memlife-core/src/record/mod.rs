@@ -29,9 +29,15 @@ impl Record {
     /// # Errors
     /// `Corrupt` when a living entry has none.
     pub fn body(&self) -> Result<&Body> {
-        self.body
-            .as_ref()
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "an entry has metadata and no value").on(&self.key))
+        self.body.as_ref().ok_or_else(|| bodiless(&self.key))
+    }
+
+    /// The body alone.
+    ///
+    /// # Errors
+    /// As [`Record::body`].
+    pub fn into_body(self) -> Result<Body> {
+        self.body.ok_or_else(|| bodiless(&self.key))
     }
 
     /// The record without its body.
@@ -39,4 +45,8 @@ impl Record {
     pub fn without_body(&self) -> Record {
         Record { key: self.key.clone(), head: self.head.clone(), body: None }
     }
+}
+
+fn bodiless(key: &Key) -> Error {
+    Error::new(ErrorKind::Corrupt, "an entry has metadata and no value").on(key)
 }
