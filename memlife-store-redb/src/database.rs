@@ -1,16 +1,19 @@
 use crate::backend::Backend;
 use crate::error::{Fault, Trouble, from_redb};
 use crate::read;
+use crate::schema::ENTRY;
 use crate::view::View;
 use memlife_core::{Error, Result, Timestamp};
 use memlife_store_local::error::{damaged, read_only};
-use redb::{Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{
+    Builder, Database, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, WriteTransaction,
+};
 use std::fmt;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// How often a read begins again because the file was opened anew meanwhile.
 const ATTEMPTS: u32 = 4;
@@ -31,13 +34,36 @@ pub(crate) struct Shared {
     gate: Mutex<()>,
     /// The store's clock, in milliseconds: as nobody else writes to the file, no read has to look for it there.
     clock: AtomicU64,
+    /// Counts the beginnings and the ends of commits: an odd number says that one is on its way.
+    commits: AtomicU64,
 }
+
+/// The table of records in a read transaction.
+pub(crate) type Entries = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 #[derive(Debug)]
 struct Current {
     handle: Option<Handle>,
     /// Counts the openings.
     generation: u64,
+    /// The records at this count of [`Shared::commits`]. Gets share it: a read transaction and a table of their own would
+    /// be a third of each. It keeps pages from being used again, so it goes with the next write.
+    entries: Mutex<Option<(u64, Arc<Entries>)>>,
+}
+
+impl Current {
+    fn forget_entries(&self) {
+        drop(lock(&self.entries).take());
+    }
+
+    /// Closes the file.
+    fn close(&mut self) {
+        let entries = lock(&self.entries).take();
+        let handle = self.handle.take();
+        if contained(|| drop((entries, handle))).is_err() {
+            tracing::warn!("redb panicked while it closed the file");
+        }
+    }
 }
 
 /// An open file.
@@ -48,7 +74,7 @@ pub(crate) enum Handle {
 
 impl Drop for Current {
     fn drop(&mut self) {
-        close(self.handle.take());
+        self.close();
     }
 }
 
@@ -70,6 +96,16 @@ impl Handle {
     }
 }
 
+/// A commit that is on its way.
+#[derive(Debug)]
+pub(crate) struct Committing<'a>(&'a Shared);
+
+impl Drop for Committing<'_> {
+    fn drop(&mut self) {
+        self.0.commits.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 /// Who holds it writes to the file, or opens it anew; nobody else does meanwhile.
 #[derive(Debug)]
 pub(crate) struct Gate<'a> {
@@ -83,9 +119,10 @@ impl Shared {
             path: path.to_path_buf(),
             cache_bytes,
             is_read_only: matches!(handle, Handle::Reading(_)),
-            current: RwLock::new(Current { handle: Some(handle), generation: 0 }),
+            current: RwLock::new(Current { handle: Some(handle), generation: 0, entries: Mutex::default() }),
             gate: Mutex::default(),
             clock: AtomicU64::default(),
+            commits: AtomicU64::default(),
         }
     }
 
@@ -101,17 +138,37 @@ impl Shared {
         }
     }
 
+    /// Tells that something is being committed, as long as the answer is held.
+    pub(crate) fn committing(&self) -> Committing<'_> {
+        self.commits.fetch_add(1, Ordering::AcqRel);
+        Committing(self)
+    }
+
     /// Tells where a commit left the clock.
     pub(crate) fn advance(&self, clock: Timestamp) {
         self.clock.fetch_max(clock.ms(), Ordering::AcqRel);
     }
 
+    fn current(&self) -> RwLockReadGuard<'_, Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs `work` in a read transaction of its own.
     pub(crate) fn read<T>(&self, work: impl Fn(&ReadTransaction) -> Result<T, Trouble>) -> Result<T> {
+        self.repeat(|generation| work(&self.begin_read(generation)?))
+    }
+
+    /// Runs `work` on the records as they are after every commit that was acknowledged.
+    pub(crate) fn read_entries<T>(&self, work: impl Fn(&Entries) -> Result<T, Trouble>) -> Result<T> {
+        self.repeat(|generation| work(&*self.entries(generation)?))
+    }
+
+    /// Runs `work` until the file is not opened anew meanwhile. It tells which opening it read.
+    fn repeat<T>(&self, work: impl Fn(&mut u64) -> Result<T, Trouble>) -> Result<T> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let mut generation = 0;
-            match contained(|| work(&self.begin_read(&mut generation)?)) {
+            match contained(|| work(&mut generation)) {
                 Ok(Err(Trouble::All(error))) if is_over(&error) => {
                     last = Some(from_redb(error));
                     self.gate().reopen_after(generation)?;
@@ -129,13 +186,13 @@ impl Shared {
 
     /// Waits until nobody writes.
     pub(crate) fn gate(&self) -> Gate<'_> {
-        // Whoever panicked left no half-done work behind: transactions roll back by themselves.
-        Gate { shared: self, _lock: self.gate.lock().unwrap_or_else(PoisonError::into_inner) }
+        // Transactions roll back by themselves.
+        Gate { shared: self, _lock: lock(&self.gate) }
     }
 
     /// Tells in `generation` which opening of the file it reads.
     fn begin_read(&self, generation: &mut u64) -> Result<ReadTransaction, Trouble> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current();
         *generation = current.generation;
         match &current.handle {
             Some(handle) => handle.begin_read(),
@@ -143,19 +200,40 @@ impl Shared {
         }
     }
 
+    /// The records as everybody has to see them by now: while a commit is on its way, a feed may tell of it before it
+    /// ends, so that nothing older is shared.
+    fn entries(&self, generation: &mut u64) -> Result<Arc<Entries>, Trouble> {
+        let current = self.current();
+        *generation = current.generation;
+        // Before the transaction begins: it may see more than was committed by now, and never less.
+        let commits = self.commits.load(Ordering::Acquire);
+        if let Some((seen, entries)) = &*lock(&current.entries)
+            && *seen == commits
+        {
+            return Ok(Arc::clone(entries));
+        }
+        let handle = current.handle.as_ref().ok_or(Trouble::All(redb::Error::DatabaseClosed))?;
+        let entries = Arc::new(handle.begin_read()?.open_table(ENTRY)?);
+        if commits.is_multiple_of(2) {
+            *lock(&current.entries) = Some((commits, Arc::clone(&entries)));
+        }
+        Ok(entries)
+    }
+
     /// How often the file was opened anew.
     pub(crate) fn generation(&self) -> u64 {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).generation
+        self.current().generation
     }
 }
 
 impl Gate<'_> {
     /// Begins a write transaction; there is no other.
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, Trouble> {
-        if self.shared.current.read().unwrap_or_else(PoisonError::into_inner).handle.is_none() {
+        if self.shared.current().handle.is_none() {
             self.reopen()?;
         }
-        let current = self.shared.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.shared.current();
+        current.forget_entries();
         match &current.handle {
             Some(Handle::Writing(database)) => Ok(database.begin_write()?),
             Some(Handle::Reading(_)) => Err(Trouble::One(read_only())),
@@ -194,9 +272,8 @@ impl Gate<'_> {
     pub(crate) fn replace(&self, handle: Handle) {
         let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
         current.generation += 1;
-        let old = current.handle.replace(handle);
-        drop(current);
-        close(old);
+        current.close();
+        current.handle = Some(handle);
     }
 
     /// Closes the file and opens it again.
@@ -204,7 +281,7 @@ impl Gate<'_> {
         let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
         current.generation += 1;
         // First the old one: two handles exclude each other.
-        close(current.handle.take());
+        current.close();
         let opened = contained(|| match self.shared.is_read_only {
             true => open_read_only(&self.shared.path, self.shared.cache_bytes),
             false => open(&self.shared.path, self.shared.cache_bytes),
@@ -221,10 +298,9 @@ impl Gate<'_> {
     }
 }
 
-fn close(handle: Option<Handle>) {
-    if contained(|| drop(handle)).is_err() {
-        tracing::warn!("redb panicked while it closed the file");
-    }
+/// Whoever panicked left nothing half-done behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the handle is of no more use: after a write that failed, a full disk included, redb reads nothing either.

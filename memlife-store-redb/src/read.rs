@@ -1,3 +1,4 @@
+use crate::database::Entries;
 use crate::error::Trouble;
 use crate::rows;
 use crate::schema::{CHANGES, DUE, ENTRY, OWN, REMOVED, State, USAGE};
@@ -7,11 +8,8 @@ use memlife_core::record::Record;
 use memlife_core::store::{Due, DuePage, Group, Page, Room, Scan, UsagePage, UsageQuery, Want};
 use memlife_core::{Key, Result, Timestamp};
 use memlife_store_local::error::corrupt;
-use redb::{ReadOnlyTable, ReadTransaction};
+use redb::ReadTransaction;
 use std::ops::Bound::{Excluded, Included, Unbounded};
-
-/// The table of records in a read transaction.
-type Entries = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// Where the store is.
 pub(crate) fn state(transaction: &ReadTransaction) -> Result<State, Trouble> {
@@ -30,13 +28,8 @@ pub(crate) fn tables(transaction: &ReadTransaction) -> Result<(), Trouble> {
 }
 
 /// One slot per key.
-pub(crate) fn get(
-    transaction: &ReadTransaction,
-    keys: &[Key],
-    want: Want,
-) -> Result<Vec<Option<Record>>, Trouble> {
-    let entries = transaction.open_table(ENTRY)?;
-    keys.iter().map(|key| get_one(&entries, key, want)).collect()
+pub(crate) fn get(entries: &Entries, keys: &[Key], want: Want) -> Result<Vec<Option<Record>>, Trouble> {
+    keys.iter().map(|key| get_one(entries, key, want)).collect()
 }
 
 fn get_one(entries: &Entries, key: &Key, want: Want) -> Result<Option<Record>, Trouble> {

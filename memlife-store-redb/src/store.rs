@@ -113,8 +113,8 @@ impl Store for RedbStore {
     async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
         // Before the records are read: they may be newer than the clock, and never older.
         let clock = self.shared.clock();
-        let read = |transaction: &_| read::get(transaction, keys, want);
-        let slots = self.shared.read(read).map_err(|error| error.during("get"))?;
+        let read = |entries: &_| read::get(entries, keys, want);
+        let slots = self.shared.read_entries(read).map_err(|error| error.during("get"))?;
         Ok(Fetched { slots, clock })
     }
 

@@ -196,7 +196,9 @@ impl Writer {
         };
         if done.is_dirty {
             *submitted = Some(done.ledger.seq);
+            let committing = self.shared.committing();
             transaction.commit()?;
+            drop(committing);
         } else {
             transaction.abort()?;
         }

@@ -3,17 +3,25 @@
 
 mod support;
 
-use memlife_core::store::{Batch, Repair};
+use memlife_core::store::{Batch, Durability, Repair};
 use memlife_testkit::draft::{delete, put};
 use memlife_testkit::one_file;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use support::{Place, USAGE, damage};
+use support::{Place, USAGE, damage, session};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writes_of_many_tasks_are_all_there() {
     let place = Place::new();
     one_file::writes_of_many_tasks_are_all_there(&[Arc::new(place.session())]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_get_shows_what_a_feed_told_of() {
+    let place = Place::new();
+    one_file::a_get_shows_what_a_feed_told_of(&Arc::new(place.session())).await;
+    let config = place.config().durability(Durability::Memory);
+    one_file::a_get_shows_what_a_feed_told_of(&Arc::new(session(config))).await;
 }
 
 #[test]

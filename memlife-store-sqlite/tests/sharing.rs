@@ -17,6 +17,11 @@ async fn writes_of_several_handles_are_all_there() {
     one_file::writes_of_many_tasks_are_all_there(&handles).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_get_shows_what_a_feed_told_of() {
+    one_file::a_get_shows_what_a_feed_told_of(&Arc::new(Place::new().session())).await;
+}
+
 #[tokio::test]
 async fn a_group_that_another_handle_emptied_counts_again() {
     let place = Place::new();

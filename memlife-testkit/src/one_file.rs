@@ -6,7 +6,7 @@
 use crate::draft::{add, delete, erase, put, put_bytes};
 use crate::{Session, SmallDisk};
 use memlife_core::record::ReclaimClass;
-use memlife_core::store::{Cause, Changes, Cursor, DueEntry, Feed, Guard, Repair, Scan, Want};
+use memlife_core::store::{Cause, Changes, Cursor, DueEntry, Feed, FeedItem, Guard, Repair, Scan, Want};
 use memlife_core::{ErrorKind, Key, Result, Store};
 use std::fs;
 use std::io::Write;
@@ -280,6 +280,32 @@ pub async fn writes_of_many_tasks_are_all_there(handles: &[Arc<Session>]) {
     }
     let verification = handles[0].store().verify(Repair::No).await.unwrap();
     assert_eq!((verification.checked, verification.problems), (801, 0), "{:?}", verification.findings);
+}
+
+/// Whoever heard of a change from the feed does not get what was there before it.
+pub async fn a_get_shows_what_a_feed_told_of(session: &Arc<Session>) {
+    let mut cursor = session.head_cursor().await;
+    let writing = Arc::clone(session);
+    let writes = tokio::spawn(async move {
+        for n in 1..=400 {
+            writing.apply(put("a/b", &n.to_string())).await;
+        }
+    });
+    let seq_of = |item: &FeedItem| match item {
+        FeedItem::Record(record) => record.head.seq,
+        FeedItem::Removed(removal) => removal.seq,
+    };
+    let mut last = 0;
+    while last < 400 {
+        let page = session.feed_page(Some(cursor), 10).await;
+        cursor = page.next;
+        let Some(heard) = page.items.iter().map(seq_of).max() else { continue };
+        let fetched = session.store().get(&[Key::new("a/b").unwrap()], Want::Whole).await.unwrap();
+        let record = fetched.slots[0].as_ref().unwrap();
+        assert!(record.head.seq >= heard, "{} is there and the feed told of {heard}", record.head.seq);
+        last = String::from_utf8_lossy(&record.body().unwrap().payload()).parse().unwrap();
+    }
+    writes.await.unwrap();
 }
 
 /// Waiting takes no runtime with a timer, and as long as asked.
