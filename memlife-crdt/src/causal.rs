@@ -112,6 +112,21 @@ impl<V: Clone + Ord> Causal<V> {
         Causal { values, context }
     }
 
+    /// The dot and the value of a state that has seen nothing else, as the delta of a first write is.
+    pub(crate) fn only(&self) -> Option<(Dot, &V)> {
+        let (&dot, value) = self.values.first_key_value()?;
+        self.context.is_only(dot).then_some((dot, value))
+    }
+
+    /// Adds the `value` of a dot that was not seen; `false` where it was, and nothing changes.
+    pub(crate) fn add(&mut self, dot: Dot, value: &V) -> bool {
+        let is_new = self.context.insert(dot) == Changed::Yes;
+        if is_new {
+            self.values.insert(dot, value.clone());
+        }
+        is_new
+    }
+
     /// What joining `other` does to the values here.
     pub(crate) fn difference(&self, other: &Self) -> Difference<V> {
         let mut difference = Difference { gone: Vec::new(), news: Vec::new(), replaced: Vec::new() };

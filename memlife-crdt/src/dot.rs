@@ -61,6 +61,15 @@ impl CausalContext {
         dot.n <= self.seen(dot.actor) || self.cloud.contains(&dot)
     }
 
+    /// Whether `dot` was seen and nothing else.
+    pub(crate) fn is_only(&self, dot: Dot) -> bool {
+        match (self.vector.len(), self.cloud.len()) {
+            (0, 1) => self.cloud.contains(&dot),
+            (1, 0) => dot.n == 1 && self.seen(dot.actor) == 1,
+            _ => false,
+        }
+    }
+
     /// Records `dot` as seen. There is no dot 0: it counts as seen by all.
     pub fn insert(&mut self, dot: Dot) -> Changed {
         let changed = self.see(dot);

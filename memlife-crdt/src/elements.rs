@@ -133,6 +133,12 @@ impl<M: Mark> Elements<M> {
         dots.iter().filter_map(|dot| self.marks.get(dot))
     }
 
+    fn link(&mut self, dot: Dot, mark: &M) {
+        let fresh = Dots { first: dot, rest: Vec::new() };
+        let entry = self.index.entry(Place::from(mark.element()));
+        entry.and_modify(|dots| dots.insert(dot)).or_insert(fresh);
+    }
+
     fn unlink(&mut self, dot: Dot) {
         let Some(place) = self.marks.get(dot).map(|mark| Place::from(mark.element())) else { return };
         match self.index.get(&place).map(|dots| dots.without(dot)) {
@@ -167,6 +173,13 @@ impl<M: Mark> From<Elements<M>> for Causal<M> {
 
 impl<M: Mark> Lattice for Elements<M> {
     fn join(&mut self, other: &Self) -> Changed {
+        // Most often one element was inserted that nobody has seen: there is nothing to compare.
+        if let Some((dot, mark)) = other.marks.only()
+            && self.marks.add(dot, mark)
+        {
+            self.link(dot, mark);
+            return Changed::Yes;
+        }
         let difference = self.marks.difference(&other.marks);
         if difference.news.len() > self.index.len() / 4 {
             let changed = self.marks.merge(&other.marks, difference);
@@ -176,9 +189,7 @@ impl<M: Mark> Lattice for Elements<M> {
         let replaced = difference.replaced.iter().map(|(dot, _)| dot);
         difference.gone.iter().chain(replaced).for_each(|dot| self.unlink(*dot));
         for (dot, mark) in difference.news.iter().chain(&difference.replaced) {
-            let fresh = Dots { first: *dot, rest: Vec::new() };
-            let entry = self.index.entry(Place::from(mark.element()));
-            entry.and_modify(|dots| dots.insert(*dot)).or_insert(fresh);
+            self.link(*dot, mark);
         }
         self.marks.merge(&other.marks, difference)
     }
