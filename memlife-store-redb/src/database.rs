@@ -66,16 +66,16 @@ impl Current {
     }
 }
 
-/// An open file.
-pub(crate) enum Handle {
-    Writing(Box<Database>),
-    Reading(Box<ReadOnlyDatabase>),
-}
-
 impl Drop for Current {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// An open file.
+pub(crate) enum Handle {
+    Writing(Box<Database>),
+    Reading(Box<ReadOnlyDatabase>),
 }
 
 impl fmt::Debug for Handle {

@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 const ABOUT: [&str; 2] = [
-    "A get of ours is one read transaction, beside one of redb's own with a `get` that copies the row, on a copy of the \
-     same file.",
+    "Gets of ours share the records of the last commit until the next write; beside each a read transaction of redb's own \
+     with a `get` that copies the row, on a copy of the same file. While commits go on each get of ours begins one, too.",
     "A put at `disk` is acknowledged once its commit is synced; 64 tasks share commits. Beside it one durable transaction \
      per put, which writes the same five tables.",
 ];

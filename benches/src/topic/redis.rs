@@ -18,7 +18,7 @@ const ABOUT: [&str; 3] = [
     "One server on loopback that writes an append-only file and syncs it every second, for both sides; one connection \
      on both sides, by the same client library. 50 tasks on two worker threads. Values of some 250 bytes, which live \
      for an hour.",
-    "A get is one round trip of two commands, the ledger's clock and the record. A put is one round trip of one script, \
+    "A get is one round trip of one command, and ten times a second of a second one, for the ledger's clock. A put is one round trip of one script, \
      which carries the puts that wait for the same shard; it writes the record, its places among the keys, the changes \
      and the due, the usage and the last reply.",
     "Beside them `GET`, `SET ... PX`, and the commands that write the same indexes in one `MULTI`, told what to write.",
