@@ -15,7 +15,7 @@ use memlife_core::store::{Cause, Finding, Removals, Repair, Verification};
 use memlife_core::{GRACE_MS, Key, Ledger, Result};
 use memlife_store_local::error::at_path;
 use memlife_store_local::identity;
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, TableError, WriteTransaction};
 use std::io;
 use std::path::Path;
 
@@ -197,9 +197,22 @@ fn copy_entries(from: &ReadTransaction, to: &WriteTransaction, state: &mut State
     lost.close(state)
 }
 
+/// Keeps the rows that earlier repairs set aside, where there were any.
+fn copy_lost(from: &ReadTransaction, to: &mut Table<'_, u64, &'static [u8]>) -> Result<(), Trouble> {
+    let earlier = match from.open_table(LOST_FOUND) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        earlier => earlier?,
+    };
+    for row in earlier.iter()? {
+        let (number, row) = row?;
+        to.insert(number.value(), row.value())?;
+    }
+    Ok(())
+}
+
 /// Rows that cannot be read, moved where no reader meets them.
 struct Lost<'t> {
-    table: redb::Table<'t, u64, &'static [u8]>,
+    table: Table<'t, u64, &'static [u8]>,
     removed: Removed<'t>,
     removals: Removals,
 }
@@ -207,11 +220,12 @@ struct Lost<'t> {
 impl<'t> Lost<'t> {
     fn open(from: &ReadTransaction, to: &'t WriteTransaction) -> Result<Self, Trouble> {
         let mut table = to.open_table(LOST_FOUND)?;
-        // Those of earlier repairs, where there were any.
-        if let Ok(earlier) = from.open_table(LOST_FOUND) {
-            for row in earlier.iter()?.map_while(std::result::Result::ok) {
-                table.insert(row.0.value(), row.1.value())?;
+        // What earlier repairs set aside was damaged then: more damage to it is told, and is no reason to mend nothing.
+        match copy_lost(from, &mut table) {
+            Err(Trouble::All(error)) if Fault::of(&error) == Fault::Corrupt => {
+                tracing::warn!(%error, "some of what earlier repairs set aside cannot be read and is gone");
             }
+            copied => copied?,
         }
         Ok(Lost { table, removed: to.open_table(REMOVED)?, removals: Removals::default() })
     }

@@ -148,9 +148,16 @@ async fn repair_rebuilds_what_is_derived_and_sets_damage_aside() {
     let now = again.store().info();
     assert_eq!((now.replica, now.incarnation), (info.replica, info.incarnation), "it is the same store");
     drop(again);
-    let database = Database::open(&place.path).unwrap();
-    let lost = database.begin_read().unwrap();
-    assert_eq!(lost.open_table(LOST_FOUND).unwrap().len().unwrap(), 1);
+    let set_aside = || {
+        let database = Database::open(&place.path).unwrap();
+        let lost = database.begin_read().unwrap();
+        lost.open_table(LOST_FOUND).unwrap().len().unwrap()
+    };
+    assert_eq!(set_aside(), 1);
+    // A later repair keeps what this one has set aside.
+    damage(&place, |transaction| spoil_entry(transaction, "a/1", |row| *row.last_mut().unwrap() ^= 1));
+    assert_eq!(place.session().store().verify(Repair::Yes).await.unwrap().unrepaired(), 0);
+    assert_eq!(set_aside(), 2);
 }
 
 #[tokio::test]

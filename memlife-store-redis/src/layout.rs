@@ -30,6 +30,8 @@ pub(crate) type Shard = u16;
 
 /// Bits of a locator that hold the number of the entry; the shard is above them.
 const NUMBER_BITS: u32 = 53;
+/// What stands between the tag and the key in the name of a record.
+const RECORD: &str = ":r:";
 /// Bytes of a due member before the key.
 const DUE_BYTES: usize = 7;
 /// Bytes of a removal before the key.
@@ -99,7 +101,7 @@ impl Layout {
 
     /// What the names of a shard's records begin with.
     pub(crate) fn record_prefix(&self, shard: Shard) -> String {
-        format!("{}:r:", self.tag(shard))
+        [self.tag(shard), RECORD].concat()
     }
 
     /// A pattern of the names of all records; a prefix has no wildcards.
@@ -120,7 +122,7 @@ impl Layout {
     }
 
     pub(crate) fn record(&self, shard: Shard, key: &Key) -> String {
-        [self.tag(shard), ":r:", key.as_str()].concat()
+        [self.tag(shard), RECORD, key.as_str()].concat()
     }
 
     pub(crate) fn set_aside(&self, shard: Shard, key: &str) -> String {

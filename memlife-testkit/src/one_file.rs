@@ -296,16 +296,23 @@ pub async fn a_get_shows_what_a_feed_told_of(session: &Arc<Session>) {
         FeedItem::Removed(removal) => removal.seq,
     };
     let mut last = 0;
-    while last < 400 {
+    loop {
+        let is_over = writes.is_finished();
         let page = session.feed_page(Some(cursor), 10).await;
         cursor = page.next;
-        let Some(heard) = page.items.iter().map(seq_of).max() else { continue };
+        let Some(heard) = page.items.iter().map(seq_of).max() else {
+            if is_over {
+                break;
+            }
+            continue;
+        };
         let fetched = session.store().get(&[Key::new("a/b").unwrap()], Want::Whole).await.unwrap();
         let record = fetched.slots[0].as_ref().unwrap();
         assert!(record.head.seq >= heard, "{} is there and the feed told of {heard}", record.head.seq);
         last = String::from_utf8_lossy(&record.body().unwrap().payload()).parse().unwrap();
     }
     writes.await.unwrap();
+    assert_eq!(last, 400, "the feed tells of the last write, too");
 }
 
 /// Waiting takes no runtime with a timer, and as long as asked.

@@ -102,6 +102,7 @@ impl Torture {
     fn kill_once(&self, test: &str, directory: &Path, random: &mut Random, ledger: &mut Ledger) {
         let family = Family::start(test, directory, self.casts(), random);
         family.wait_for(child::READY);
+        // Real processes are killed wherever they happen to be by then, also while they recover.
         std::thread::sleep(Duration::from_millis(random.below(self.max_delay_ms + 1)));
         family.kill().into_iter().for_each(|log| ledger.read(&log));
         if random.below(RECOVERY_KILLS) == 0 {
