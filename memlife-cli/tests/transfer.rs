@@ -158,6 +158,56 @@ fn a_counter_is_not_counted_twice() {
 }
 
 #[test]
+fn exports_with_their_state_merge_in_any_order_with_the_same_result() {
+    let policy = "namespaces:\n  - {namespace: c, conflict_strategy: counter}\n  - {namespace: s, conflict_strategy: or_set}\n  \
+                  - {namespace: f, conflict_strategy: flag_dw}\n  - {namespace: m, conflict_strategy: multi_value}\n";
+    let place = || {
+        let place = Place::new();
+        place.write(".memlife/policies.yaml", policy);
+        place
+    };
+    let (one, two) = (place(), place());
+    one.done(&["counter", "add", "c", "5"]);
+    one.done(&["set", "add", "s", "ann", "bob"]);
+    one.done(&["flag", "on", "f"]);
+    // From here on both have seen this, and go on apart.
+    assert_eq!(two.run_with(&["import"], one.done(&["export", "--state"])).code, 0);
+    one.done(&["counter", "add", "c", "2"]);
+    two.done(&["counter", "add", "c", "-4"]);
+    one.done(&["set", "remove", "s", "bob"]);
+    two.done(&["set", "add", "s", "bob", "cid"]);
+    one.done(&["flag", "on", "f"]);
+    two.done(&["flag", "off", "f"]);
+    one.done(&["--as", "ann", "put", "m", "here"]);
+    two.done(&["--as", "bob", "put", "m", "there"]);
+    one.done(&["put", "plain", "older"]);
+    two.done(&["put", "plain", "newer"]);
+    let exports = [one.done(&["export", "--state"]), two.done(&["export", "--state"])];
+    let merged = |order: &[usize]| {
+        let place = place();
+        for number in order {
+            assert_eq!(place.run_with(&["import"], &exports[*number]).code, 0);
+        }
+        let shown = ["c", "s", "f", "m", "plain"].map(|key| place.json(&["get", key]));
+        assert_eq!(
+            shown,
+            [json!(3), json!(["ann", "bob", "cid"]), json!(false), json!("there"), json!("newer")]
+        );
+        // The version is each store's own.
+        let metas = ["c", "s", "f", "m", "plain"].map(|key| {
+            let mut meta = place.json(&["get", key, "--meta"]);
+            assert!(meta.as_object_mut().unwrap().remove("version").is_some(), "{meta}");
+            meta
+        });
+        (place.done(&["export"]), metas)
+    };
+    let first = merged(&[0, 1]);
+    for order in [&[1, 0][..], &[0, 1, 0, 1], &[1, 1, 0]] {
+        assert_eq!(merged(order), first, "{order:?}");
+    }
+}
+
+#[test]
 fn what_loses_its_key_to_another_kind_is_shown_and_taken_back() {
     let (here, there) = (Place::new(), Place::new());
     here.write(".memlife/policies.yaml", "namespaces:\n  - {namespace: c, conflict_strategy: counter}\n");

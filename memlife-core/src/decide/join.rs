@@ -142,8 +142,10 @@ fn joined(mine: &Record, theirs: &Record, resolved: Resolved) -> Record {
     let mut record = Record { body: resolved.body, ..mine.clone() };
     let head = &mut record.head;
     if theirs.head.stamp > head.stamp {
+        // All three are what the newest write left, so that every replica takes them from the same one.
         head.stamp = theirs.head.stamp;
         head.writer = theirs.head.writer.clone();
+        head.created_at = theirs.head.created_at;
     }
     head.alive = resolved.alive;
     head.siblings = resolved.siblings;

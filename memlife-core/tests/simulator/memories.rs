@@ -3,7 +3,7 @@
 
 use crate::random::{Random, run_seeds, seed_by_hand};
 use memlife_core::policy::{PolicyFile, RuleSet};
-use memlife_core::record::{Kind, Record};
+use memlife_core::record::{Head, Kind, Record};
 use memlife_core::store::Want;
 use memlife_core::{
     Clock, Hlc, InMemoryStore, Key, MAX_DRIFT_MS, ManualClock, Memory, Reach, ReplicaId, Store, SweepOptions,
@@ -105,7 +105,8 @@ fn decision(record: &Record) -> (Hlc, String) {
 /// What replicas have to agree on.
 fn content(record: Option<Record>) -> Option<impl PartialEq + std::fmt::Debug> {
     record.map(|Record { head, body, .. }| {
-        (head.kind, head.kind_epoch, head.alive, head.stamp, head.life, head.keep_until, head.siblings, body)
+        let Head { kind, kind_epoch, alive, stamp, created_at, life, keep_until, siblings, .. } = head;
+        (kind, kind_epoch, alive, stamp, created_at, life, keep_until, siblings, body)
     })
 }
 

@@ -378,11 +378,12 @@ fn kind_of(key: &str) -> Kind {
     }
 }
 
-type Digest = (Kind, bool, Stamp, memlife_crdt::Life, Timestamp, u32, Option<memlife_core::record::Body>);
+type Digest =
+    (Kind, bool, Stamp, Timestamp, memlife_crdt::Life, Timestamp, u32, Option<memlife_core::record::Body>);
 
 fn digest(record: Option<Record>) -> Option<Digest> {
     record.map(|Record { head, body, .. }| {
-        (head.kind, head.alive, head.stamp, head.life, head.keep_until, head.siblings, body)
+        (head.kind, head.alive, head.stamp, head.created_at, head.life, head.keep_until, head.siblings, body)
     })
 }
 

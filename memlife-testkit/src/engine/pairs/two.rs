@@ -5,7 +5,7 @@ use crate::{START, Subject};
 use memlife_core::policy::{PolicyFile, RuleSet};
 use memlife_core::store::Expiry;
 use memlife_core::{
-    InMemoryStore, ListContent, ListOptions, ManualClock, Memory, SweepOptions, Timestamp, TouchMode,
+    Entry, InMemoryStore, ListContent, ListOptions, ManualClock, Memory, SweepOptions, Timestamp, TouchMode,
 };
 use std::sync::Arc;
 
@@ -77,6 +77,7 @@ impl Two {
             }
         }
         assert_eq!(self.shown_by(&self.here).await, self.shown_by(&self.there).await);
+        assert_eq!(self.created_by(&self.here).await, self.created_by(&self.there).await);
     }
 
     /// What both show after an exchange.
@@ -85,12 +86,19 @@ impl Two {
         self.shown_by(&self.here).await
     }
 
-    async fn shown_by(&self, memory: &Memory) -> Shown {
+    async fn entry(&self, memory: &Memory) -> Option<Entry> {
         let options = ListOptions::new().content(ListContent::Values);
         let entries = all(memory, options).await;
-        let Some(entry) = entries.into_iter().find(|entry| entry.key.as_str() == self.family.key()) else {
-            return (Vec::new(), None);
-        };
+        entries.into_iter().find(|entry| entry.key.as_str() == self.family.key())
+    }
+
+    /// When the entry came into being there.
+    async fn created_by(&self, memory: &Memory) -> Option<Timestamp> {
+        self.entry(memory).await.map(|entry| entry.created_at)
+    }
+
+    async fn shown_by(&self, memory: &Memory) -> Shown {
+        let Some(entry) = self.entry(memory).await else { return (Vec::new(), None) };
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let values = entry.values.iter().map(|held| text(&held.value.bytes)).collect();
         (values, entry.expires_at.map(minutes))
