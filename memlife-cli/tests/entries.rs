@@ -264,6 +264,69 @@ fn conflicts_show_who_wrote_what() {
 }
 
 #[test]
+fn a_conflict_is_resolved_without_a_person() {
+    let place = Place::new();
+    let key = "swarm/shared/d";
+    let resolve = |args: &[&str]| place.run(&[&["conflicts", "resolve", key], args].concat());
+    assert_eq!(resolve(&["--pick", "1"]).code, 1, "nothing is there");
+    for writer in ["ann", "bob"] {
+        place.done(&["--as", writer, "put", key, writer]);
+    }
+    resolve(&["--pick", "3"]).fails(2, "pick one of 1 to 2");
+    resolve(&["--pick", "0"]).fails(2, "pick one of 1 to 2");
+    resolve(&[]).fails(2, "required");
+    let version = place.run(&["--output", "json", "conflicts", key]).lines()[0]["version"].to_string();
+    assert_eq!(resolve(&["--pick", "2", "--if-version", &version]).code, 0);
+    assert_eq!(place.done(&["get", key]), "ann\n");
+    assert_eq!(place.run(&["conflicts"]).code, 1, "no key holds several values any more");
+    resolve(&["--value", "cid", "--if-version", &version]).fails(1, "written meanwhile");
+    assert_eq!(resolve(&["--value", "[1, 2]"]).code, 0);
+    assert_eq!(place.json(&["get", key]), json!([1, 2]));
+}
+
+#[test]
+fn sets_hold_what_was_added_and_not_removed() {
+    let place = Place::new();
+    place.write(
+        ".memlife/policies.yaml",
+        "namespaces:\n  - {namespace: a/*, conflict_strategy: or_set}\n  - {namespace: r/*, conflict_strategy: rw_set}\n",
+    );
+    place.done(&["put", "word", "x"]);
+    for key in ["a/members", "r/members"] {
+        assert_eq!(place.run(&["set", "members", key]).code, 1);
+        place.done(&["set", "add", key, "bob", "alice", "7"]);
+        place.done(&["set", "add", key, "bob"]);
+        place.done(&["set", "remove", key, "7", "nobody"]);
+        assert_eq!(place.json(&["set", "members", key]), json!(["alice", "bob"]));
+        assert_eq!(place.done(&["set", "members", key]), "alice\nbob\n");
+        place.run(&["counter", "add", key]).fails(2, key);
+    }
+    place.run(&["set", "add", "word", "x"]).fails(2, "word");
+    place.run(&["set", "members", "word"]).fails(2, "word");
+    place.run(&["set", "add", "a/members"]).fails(2, "required");
+}
+
+#[test]
+fn flags_are_on_or_off() {
+    let place = Place::new();
+    place.write(
+        ".memlife/policies.yaml",
+        "namespaces:\n  - {namespace: e/*, conflict_strategy: flag_ew}\n  - {namespace: d/*, conflict_strategy: flag_dw}\n",
+    );
+    place.done(&["put", "word", "x"]);
+    for key in ["e/paused", "d/paused"] {
+        assert_eq!(place.run(&["flag", "get", key]).code, 1);
+        for (turn, shown) in [("on", "true\n"), ("off", "false\n"), ("on", "true\n")] {
+            place.done(&["flag", turn, key]);
+            assert_eq!(place.done(&["flag", "get", key]), shown);
+        }
+        place.run(&["set", "add", key, "x"]).fails(2, key);
+    }
+    place.run(&["flag", "on", "word"]).fails(2, "word");
+    place.run(&["flag", "get", "word"]).fails(2, "word");
+}
+
+#[test]
 fn a_reader_waits_for_no_writer() {
     let place = Place::new();
     place.done(&["put", "k", "value"]);
