@@ -37,12 +37,16 @@ enum Event {
 
 /// A store, and which events of each key are in it.
 struct Replica {
+    /// Its bit in [`World::cut`].
+    number: u64,
     session: Session,
     seen: BTreeMap<&'static str, Seen>,
 }
 
 /// A record as some replica once had it.
 struct Snapshot {
+    /// The number of that replica.
+    from: u64,
     key: &'static str,
     record: Record,
     seen: Seen,
@@ -55,6 +59,8 @@ struct World {
     active: usize,
     events: Vec<Event>,
     snapshots: Vec<Snapshot>,
+    /// Which replicas are on the other side of the partition; nothing passes between the sides.
+    cut: u64,
     next_id: u64,
 }
 
@@ -77,6 +83,7 @@ impl World {
             active: count.saturating_sub(late).max(2),
             events: Vec::new(),
             snapshots: Vec::new(),
+            cut: 0,
             next_id: 1,
         };
         for _ in 0..count {
@@ -90,17 +97,28 @@ impl World {
     }
 
     fn fresh(&mut self) -> Replica {
-        let id = ReplicaId(0x9000 + self.next_id);
+        let number = self.next_id;
         self.next_id += 1;
-        let session = Session::on(Arc::new(InMemoryStore::with_replica(id)));
-        Replica { session, seen: BTreeMap::new() }
+        let session = Session::on(Arc::new(InMemoryStore::with_replica(ReplicaId(0x9000 + number))));
+        Replica { number, session, seen: BTreeMap::new() }
+    }
+
+    fn is_cut_off(&self, from: u64, to: u64) -> bool {
+        (self.cut >> from ^ self.cut >> to) & 1 == 1
+    }
+
+    /// Another partition, or none.
+    fn partition(&mut self) {
+        self.cut = if self.random.below(2) == 0 { 0 } else { self.random.below(1 << 16) as u64 };
     }
 
     async fn step(&mut self) {
         let at = self.random.below(self.active);
         match self.random.below(20) {
             0..=7 => self.change(at).await,
-            8..=15 => self.deliver(at).await,
+            8..=13 => self.deliver(at).await,
+            14 => self.catch_up(at).await,
+            15 => self.partition(),
             16 => self.clock(at),
             17 => self.sweep(at).await,
             18 => self.passing(at).await,
@@ -151,7 +169,21 @@ impl World {
         let replica = &self.replicas[at];
         if let Some(record) = replica.session.record(key).await {
             let seen = replica.seen.get(key).cloned().unwrap_or_default();
-            self.snapshots.push(Snapshot { key, record, seen });
+            self.snapshots.push(Snapshot { from: replica.number, key, record, seen });
+        }
+    }
+
+    /// A replica gets all that another one has, unless it crashes between two records: each is persisted alone, and
+    /// nothing else is known of them.
+    async fn catch_up(&mut self, at: usize) {
+        let from = self.random.below(self.active);
+        let crash = self.random.below(2 * (LASTING.len() + PASSING.len()));
+        for key in LASTING.into_iter().chain(PASSING).take(crash) {
+            let before = self.snapshots.len();
+            self.remember(from, key).await;
+            if self.snapshots.len() > before {
+                self.receive(at, before).await;
+            }
         }
     }
 
@@ -166,7 +198,10 @@ impl World {
 
     /// Whether it changed anything.
     async fn receive(&mut self, at: usize, which: usize) -> bool {
-        let Snapshot { key, record, seen } = &self.snapshots[which];
+        let Snapshot { from, key, record, seen } = &self.snapshots[which];
+        if self.is_cut_off(*from, self.replicas[at].number) {
+            return false;
+        }
         let (key, seen) = (*key, seen.clone());
         let draft = join(record).kind(kind_of(key));
         let changed = match self.replicas[at].session.try_write(draft).await {
@@ -287,6 +322,7 @@ impl World {
     /// All clocks agree, all replicas take part, and everybody gets everything.
     async fn heal(&mut self) {
         self.active = self.replicas.len();
+        self.cut = 0;
         let latest = self.replicas.iter().map(|replica| replica.session.now()).max().unwrap();
         for replica in &self.replicas {
             replica.session.step_to(latest.plus_ms(60_000));
@@ -317,7 +353,8 @@ impl World {
             for key in LASTING.into_iter().chain(PASSING) {
                 let Some(record) = self.replicas[from].session.record(key).await else { continue };
                 let seen = self.replicas[from].seen.get(key).cloned().unwrap_or_default();
-                self.snapshots.push(Snapshot { key, record, seen });
+                let number = self.replicas[from].number;
+                self.snapshots.push(Snapshot { from: number, key, record, seen });
                 let which = self.snapshots.len() - 1;
                 for to in (0..self.replicas.len()).filter(|to| *to != from) {
                     changed |= self.receive(to, which).await;
