@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod feed;
 mod frame;
+mod gather;
 mod lane;
 mod layout;
 mod link;

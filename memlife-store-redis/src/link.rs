@@ -120,6 +120,11 @@ impl Link {
         self.clock.monotonic() + self.patience
     }
 
+    /// How many connections there are for reads.
+    pub(crate) fn readers(&self) -> usize {
+        self.width
+    }
+
     /// The place among the connections for reads of a shard.
     pub(crate) fn reader(&self, shard: Shard) -> usize {
         usize::from(shard) % self.width
@@ -196,9 +201,15 @@ impl Link {
 
     async fn connection(&self, slot: &Slot) -> Result<(u64, Connection), RedisError> {
         let before = slot.attempts.load(Ordering::Relaxed);
-        if let Some(there) = slot.there() {
-            return Ok(there);
+        match slot.there() {
+            Some(there) => Ok(there),
+            // Apart, so that the future of a lone command is small: each call allocates one.
+            None => Box::pin(self.connect(slot, before)).await,
         }
+    }
+
+    /// Connects, unless another does it first or has failed since there were `before` attempts.
+    async fn connect(&self, slot: &Slot, before: u64) -> Result<(u64, Connection), RedisError> {
         let _connecting = slot.connecting.lock().await;
         if let Some(there) = slot.there() {
             return Ok(there);

@@ -2,6 +2,7 @@
 
 use crate::config::{RedisConfig, Wall};
 use crate::error::unexpected;
+use crate::gather::Gathering;
 use crate::lane::Lane;
 use crate::layout::{Layout, Shard};
 use crate::link::{Link, Request};
@@ -28,6 +29,7 @@ pub(crate) struct Server {
     /// Removals that each shard keeps however old they are.
     pub(crate) keep_removals: usize,
     pub(crate) lanes: Vec<Lane>,
+    pub(crate) gatherings: Vec<Arc<Gathering>>,
     /// What writes without a token are numbered by.
     session: u64,
     numbers: AtomicU64,
@@ -49,7 +51,10 @@ impl Server {
         info: StoreInfo,
         session: u64,
     ) -> Self {
+        // In a cluster a command concerns one shard; elsewhere those of a connection go together.
+        let gatherings = if config.is_cluster { layout.count() } else { link.readers() };
         Server {
+            gatherings: (0..gatherings).map(|_| Arc::default()).collect(),
             link,
             scripts: Scripts::new(),
             info,

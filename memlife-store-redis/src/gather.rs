@@ -1,0 +1,153 @@
+//! Gets that are asked for while others are on their way go together: one request carries them, sent by the task that
+//! waits longest, so that what a request costs on both sides is shared by all who wait.
+
+use crate::error::unexpected;
+use crate::layout::Shard;
+use crate::link::{Failure, Request};
+use crate::server::{self, Server};
+use bytes::Bytes;
+use memlife_core::Result;
+use redis::{Cmd, Value};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Requests that may be on their way before those who come wait to share the next.
+const UNDER_WAY: usize = 2;
+/// The most gets of one request.
+const MOST: usize = 64;
+
+/// Those who ask for records over one connection, of one shard where nothing asks for several at once.
+#[derive(Default)]
+pub(crate) struct Gathering(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    under_way: usize,
+    waiting: VecDeque<Waiting>,
+}
+
+/// One who waits for the record of this name.
+struct Waiting {
+    name: String,
+    deadline: Duration,
+    turn: oneshot::Sender<Turn>,
+}
+
+/// What those who wait are told.
+enum Turn {
+    /// What the record holds.
+    Told(Result<Option<Bytes>>),
+    /// To ask, for others too.
+    Ask(Permit, Vec<Waiting>),
+}
+
+/// Permission to have a request on its way; whoever waits longest has it next.
+struct Permit(Arc<Gathering>);
+
+impl Gathering {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The permission to ask at once, or what to wait for.
+    fn enter(self: &Arc<Self>, name: &str, deadline: Duration) -> Result<Permit, oneshot::Receiver<Turn>> {
+        let mut state = self.state();
+        if state.under_way < UNDER_WAY {
+            state.under_way += 1;
+            return Ok(Permit(self.clone()));
+        }
+        let (turn, told) = oneshot::channel();
+        state.waiting.push_back(Waiting { name: name.to_owned(), deadline, turn });
+        Err(told)
+    }
+
+    /// The next to ask, with those who share the request; with none there is one less on its way.
+    fn next(&self) -> Option<(oneshot::Sender<Turn>, Vec<Waiting>)> {
+        let mut state = self.state();
+        loop {
+            let Some(first) = state.waiting.pop_front() else {
+                state.under_way -= 1;
+                return None;
+            };
+            // Whoever gave up needs nothing.
+            if !first.turn.is_closed() {
+                let others = state.waiting.len().min(MOST - 1);
+                return Some((first.turn, state.waiting.drain(..others).collect()));
+            }
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some((turn, others)) = self.0.next() {
+            // One who gives up just now drops the permission, which goes on to the next; those who were to share the
+            // request find that nobody asks for them, and ask themselves.
+            drop(turn.send(Turn::Ask(Permit(self.0.clone()), others)));
+        }
+    }
+}
+
+impl Server {
+    /// What the record of this name holds, which is of `shard`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the server does not answer in time.
+    pub(crate) async fn record_of(&self, shard: Shard, name: String) -> Result<Option<Bytes>> {
+        let gathering = &self.gatherings[usize::from(shard) % self.gatherings.len()];
+        let deadline = self.link.deadline();
+        let (permit, others) = loop {
+            let told = match gathering.enter(&name, deadline) {
+                Ok(permit) => break (permit, Vec::new()),
+                Err(told) => told,
+            };
+            match told.await {
+                Ok(Turn::Told(answer)) => return answer,
+                Ok(Turn::Ask(permit, others)) => break (permit, others),
+                // Whoever asked for this one, too, was given up.
+                Err(_) => {}
+            }
+        };
+        let mut answers = self.ask_for(shard, &name, deadline, &others).await.into_iter();
+        // Before the others are woken, so that the next request is on its way meanwhile.
+        drop(permit);
+        let own = answers.next().unwrap_or_else(|| Err(unexpected("MGET")));
+        for (waiting, answer) in others.into_iter().zip(answers) {
+            // Whoever does not wait any more needs no answer.
+            drop(waiting.turn.send(Turn::Told(answer)));
+        }
+        own
+    }
+
+    /// What the record `name` holds, and then those that the others wait for.
+    async fn ask_for(
+        &self,
+        shard: Shard,
+        name: &str,
+        deadline: Duration,
+        others: &[Waiting],
+    ) -> Vec<Result<Option<Bytes>>> {
+        let mut command = Cmd::new();
+        command.arg(if others.is_empty() { "GET" } else { "MGET" }).arg(name);
+        for waiting in others {
+            command.arg(&waiting.name);
+        }
+        let deadline = others.iter().fold(deadline, |earliest, waiting| earliest.min(waiting.deadline));
+        let answered = self.link.ask(self.link.reader(shard), Request::One(&command), deadline).await;
+        let values = match answered.map_err(Failure::of_read) {
+            Ok(mut answered) => match answered.values.pop() {
+                Some(Value::Array(values)) => values,
+                value => value.into_iter().collect(),
+            },
+            Err(error) => {
+                let of_others = others.iter().map(|_| Err(error.duplicate())).collect::<Vec<_>>();
+                return std::iter::once(Err(error)).chain(of_others).collect();
+            }
+        };
+        let mut values = values.into_iter();
+        let mut next = || server::bytes(values.next().ok_or_else(|| unexpected("MGET"))?, "MGET");
+        (0..=others.len()).map(|_| next()).collect()
+    }
+}
