@@ -2,10 +2,12 @@
 
 use crate::error::unexpected;
 use crate::frame::{self, Fields, put, put_hlc};
+use crate::server;
 use bytes::Bytes;
 use memlife_core::record::Record;
 use memlife_core::store::{Outcome, Reply, Want, Write};
 use memlife_core::{Error, ErrorKind, Result, Stamp, Timestamp};
+use redis::Value;
 
 /// The errors that deciding a write gives; the place of each is its code.
 const KINDS: [ErrorKind; 7] = [
@@ -17,6 +19,24 @@ const KINDS: [ErrorKind; 7] = [
     ErrorKind::Unsupported,
     ErrorKind::QuotaExceeded,
 ];
+
+/// Bytes of an answer to a plain put.
+const PLAIN_BYTES: usize = 36;
+
+/// The answers to the writes of a call, in order: a list, or one text where all are of one length.
+///
+/// # Errors
+/// `Corrupt` for an answer of no known form.
+pub(crate) fn answers(value: Value) -> Result<Vec<Bytes>> {
+    let malformed = || unexpected("EVALSHA");
+    if let Value::BulkString(text) = value {
+        let text = Bytes::from(text);
+        let starts = (0..text.len()).step_by(PLAIN_BYTES);
+        return Ok(starts.map(|at| text.slice(at..text.len().min(at + PLAIN_BYTES))).collect());
+    }
+    let each = |value| server::bytes(value, "EVALSHA")?.ok_or_else(malformed);
+    server::array(value, "EVALSHA")?.into_iter().map(each).collect()
+}
 
 /// What the script answered to `write`; `None` when it left it to Rust.
 ///

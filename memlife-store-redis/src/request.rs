@@ -18,6 +18,8 @@ pub(crate) struct Request {
     placements: Vec<Arc<Placement>>,
     /// Two arguments for each write.
     pub(crate) writes: Vec<[Vec<u8>; 2]>,
+    /// How many writes are puts of registers that ask for nothing more than that.
+    plain: usize,
     /// Whether any write may take more than it frees.
     pub(crate) takes_memory: bool,
 }
@@ -79,10 +81,16 @@ impl Request {
             && write.placement.kind == Kind::Lww
         {
             append_put(&mut numbers, write, names, body)?;
+            self.plain += usize::from(is_plain(write));
         }
         let body = body.map_or(&[][..], |body| &body.as_bytes()[..]);
         self.writes.push([numbers, [names[1].as_bytes(), names[2].as_bytes(), body].concat()]);
         Ok(())
+    }
+
+    /// Whether all writes are plain puts, each of a key of its own, which the script decides in a shorter way.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain == self.writes.len() && self.keys.len() == self.writes.len()
     }
 
     /// Adds what was decided in Rust: a record to put, an erasure, or nothing but the answer.
@@ -187,6 +195,13 @@ fn append_put(out: &mut Vec<u8>, write: &Write, names: [&str; 3], body: &Body) -
     put(out, raw_len.into(), 4);
     put(out, stored_len.into(), 4);
     Ok(())
+}
+
+/// Whether a put of a register can be decided by what is there and its placement alone, and is answered with numbers.
+fn is_plain(write: &Write) -> bool {
+    write.reply == Reply::Outcome
+        && matches!(write.guard, Guard::Any | Guard::Absent)
+        && write.placement.expiry != Expiry::Keep
 }
 
 /// What the script carries out.

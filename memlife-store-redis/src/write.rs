@@ -303,9 +303,7 @@ impl Call<'_> {
             let word = values.next().map(|value| server::bytes(value, "EVALSHA")).transpose()?.flatten();
             let mut next = || values.next().ok_or_else(|| unexpected("EVALSHA"));
             let first = server::bytes(next()?, "EVALSHA")?.ok_or_else(|| unexpected("EVALSHA"))?;
-            let list = server::array(next()?, "EVALSHA")?.into_iter().map(|value| {
-                server::bytes(value, "EVALSHA").and_then(|bytes| bytes.ok_or_else(|| unexpected("EVALSHA")))
-            });
+            let answers = next()?;
             if word.as_deref() == Some(b"late") {
                 self.overtake(&first, was_unknown)?;
                 continue;
@@ -319,7 +317,7 @@ impl Call<'_> {
                 }
                 Some(b"ok") => {
                     self.step += 1;
-                    list.collect::<Result<_>>().map(Said::Answers)
+                    reply::answers(answers).map(Said::Answers)
                 }
                 _ => Err(unexpected("EVALSHA")),
             };
@@ -450,7 +448,7 @@ impl Call<'_> {
         }
         let placements = request.placements()?;
         let (upon_seq, clock_after) = upon.unwrap_or_default();
-        let mut numbers = Vec::with_capacity(72);
+        let mut numbers = Vec::with_capacity(73);
         numbers.extend_from_slice(&self.server.info.replica.0.to_le_bytes());
         numbers.push(upon.is_some().into());
         frame::put(&mut numbers, upon_seq, 7);
@@ -465,6 +463,7 @@ impl Call<'_> {
         frame::put(&mut numbers, self.server.seen().ms(), 6);
         numbers.push(self.is_repeated.into());
         frame::put(&mut numbers, placements.len() as u64, 2);
+        numbers.push(request.is_plain().into());
         let mut tokens = Vec::with_capacity(18 * batches.len());
         for (token, writes) in batches {
             tokens.extend_from_slice(&token.session.to_be_bytes());
