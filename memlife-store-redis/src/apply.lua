@@ -17,26 +17,28 @@
 --         in ms or 0 for the server's, step, number of the call in its lane, ms to keep the reply, bytes before the key
 --         in a record's name, removals to keep, ms to keep removals and tombstones, clock after the effects, the latest
 --         clock that the caller saw of any shard, whether to keep what was said to other batches, placements,
---         whether all writes are puts of registers that `put_all` may decide, each of the next record
+--         1 where `put_all` may decide, 2 where `carry_all` may carry out, else 0
 --       2 batches, each its token and how many of the writes are its own
 --       3 channel to wake or '', 4 epoch that this text is bound to or ''
---       5 placements, then two for each write: its numbers, by `WRITE`, `GENERAL` and `PUT`; rule, writer and body of
---         what is decided here, or answer and record of an effect
+--       5 placements, then two for each write: its numbers, by `WRITE`, `GENERAL` and `PUT`, then rule,
+--         writer and body; of an effect its numbers, by `FILING` and `TALLY`, too, and its answer, then its record
 
 local LEDGER, ORDERED, CHANGES, REMOVALS, USAGE, LAST, DUE, RECORDS = 1, 2, 3, 4, 5, 6, 7, 11
 local NUMBERS = '>c8BI7I6I4I7I6I2I4I6I6I2I6BI2B'
 -- What every write has; what only `general` asks for; where the front of a put and what else is known of it stand.
 local WRITE, GENERAL, GENERAL_AT, PUT, PUT_AT = '>I2c1BBI2BI2', '>I7BBBBBI7BBI4I4', 11, '>c34I6BI4I4', 40
+-- What of the indexes and the usage changes with the record of an effect.
+local FILING, FILING_AT, TALLY = '>I7I7BBBBI6BB', 40, '>i7i7i7i7I2'
 -- A record begins with what whoever puts it knows, then what is decided, then the sum of all these numbers.
 local HEAD_BYTES, PEEK, PEEKED = 119, 256, '255'
 local HEAD = '>BBBBBBI6I4I4I4I2I2I2I4I7I7I6I2I4I4I6I2I4I4I6I6I6I6I2I7I6'
 local FORMAT, MAX_MS, EPOCH_STEP, PRIME = 1, 281474976710655, 4294967296, 4294967291
 local LWW, TOMBSTONE, UNJUDGED_CLASS, UNJUDGED = 0, 3, 4, 2
-local EXPIRED, ANSWER, ANSWER_BYTES = 0, '>c1I7I6I2c8BI6I4B', 36
+local EXPIRED, NONE, ANSWER, ANSWER_BYTES = 0, 255, '>c1I7I6I2c8BI6I4B', 36
 
 local call, pack, fields, sub, printed = redis.call, struct.pack, struct.unpack, string.sub, string.format
 local replica, is_upon, upon, wall, step, number, keep_reply_ms, name_bytes, keep_removals, keep_ms, ms_after, c_after,
-  seen_ms, is_repeated, placement_count, is_plain = fields(NUMBERS, ARGV[1])
+  seen_ms, is_repeated, placement_count, way = fields(NUMBERS, ARGV[1])
 local tokens, channel, epoch = ARGV[2], ARGV[3], ARGV[4]
 local is_bound = epoch ~= ''
 
@@ -246,7 +248,7 @@ end
 
 -- A put of a register that replaces one or nothing and lives as its placement says, which is most of what is written;
 -- `text` is how what is there begins. Nil for everything else, which `decide` decides the same. Gives the record, the
--- answer, what it is filed by, in which class it was, and whether it replaces what had expired.
+-- answer, its locator, when and where its bytes may go, in which class it was, and what ended with it.
 local function put_over(text, key, guard, p, system, namespace_len, argument, tail)
   if p.kind ~= LWW or p.mode == 3 then return nil end
   local created, locator, kind_ms, kind_c, gained, stored, raw, packed = nil, nil, 0, 0, 1, 0, 0, 0
@@ -257,9 +259,9 @@ local function put_over(text, key, guard, p, system, namespace_len, argument, ta
       names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c, epoch_high, epoch_low,
       old_expires, old_created, keep, old_kind_ms, old_kind_c, old_locator, sum = fields(HEAD, text)
     if format ~= FORMAT or kind ~= LWW or origin == UNJUDGED or class == UNJUDGED_CLASS
-      or sum ~= sum_of(format, kind, flags, origin, class, codec, ttl, siblings, raw_len, stored_len, kind_len, rule_len,
-        writer_len, names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c, epoch_high,
-        epoch_low, old_expires, old_created, keep, old_kind_ms, old_kind_c, old_locator) then
+      or sum ~= sum_of(format, kind, flags, origin, class, codec, ttl, siblings, raw_len, stored_len, kind_len,
+        rule_len, writer_len, names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c,
+        epoch_high, epoch_low, old_expires, old_created, keep, old_kind_ms, old_kind_c, old_locator) then
       return nil
     end
     local is_alive, has_expiry = flags % 2 >= 1, flags % 4 >= 2
@@ -294,20 +296,20 @@ local function put_over(text, key, guard, p, system, namespace_len, argument, ta
       add(p.rule, sub(key, 1, namespace_len), gained, stored, raw, packed)
     end
   end
-  local value = front .. pack(HEAD_OF_PUT, seq, seq, ms, c, replica, ms, c, replica, expires, created, 0, kind_ms, kind_c,
-    locator, sum) .. tail
+  local value = front .. pack(HEAD_OF_PUT, seq, seq, ms, c, replica, ms, c, replica, expires, created, 0, kind_ms,
+    kind_c, locator, sum) .. tail
   local answer = pack(ANSWER, 'A', seq, ms, c, replica, instant and 1 or 0, expires, 0, 0)
-  return value, answer, locator, instant, was_class, is_expired
+  return value, answer, locator, instant, was_class, is_expired and EXPIRED or nil
 end
 
 -- All that follows from a put whose record is `value`.
-local function store_put(i, key, value, system, number, is_new, locator, instant, was_class, class, is_expired)
+local function store_put(i, key, value, system, number, is_new, locator, instant, was_class, class, ended)
   set(i, value)
   file(key, locator, was_class, instant, class)
   if is_new then place(ORDERED, '0', key) end
   if system == 0 then
     place(CHANGES, printed('%d', number), key)
-    if is_expired then commands[#commands + 1] = { 'HINCRBY', KEYS[LEDGER], 'r' .. EXPIRED, '1', n = 4 } end
+    if ended then commands[#commands + 1] = { 'HINCRBY', KEYS[LEDGER], 'r' .. ended, '1', n = 4 } end
   end
 end
 
@@ -319,17 +321,48 @@ local function put_all()
     local argument, record = ARGV[at], KEYS[RECORDS + i]
     local _, _, guard, _, place_of, system, namespace_len = fields(WRITE, argument)
     local p, key, text = placements[place_of], sub(record, name_bytes + 1), call('GETRANGE', record, '0', PEEKED)
-    local value, answer, locator, instant, was_class, is_expired =
+    local value, answer, locator, instant, was_class, ended =
       put_over(text, key, guard, p, system, namespace_len, argument, ARGV[at + 1])
     if not value then
       seq, ms, c = seq_before, ms_before, c_before
       groups, sums, commands, kept, adds, removes = {}, {}, {}, { 'MSET', n = 1 }, {}, {}
       return nil
     end
-    store_put(i, key, value, system, seq, text == '', locator, instant, was_class, p.class, is_expired)
+    store_put(i, key, value, system, seq, text == '', locator, instant, was_class, p.class, ended)
     answers[i], at = answer, at + 2
   end
   return table.concat(answers)
+end
+
+---- records that Rust has decided ------------------------------------------------------------------------------------
+
+-- Carries out a call of nothing but records to put, each of a key of its own. Gives back all answers, and whether
+-- anything changes.
+local function carry_all()
+  local answers, at, is_changed = {}, 5 + placement_count, false
+  for n = 1, (#ARGV + 1 - at) / 2 do
+    local argument = ARGV[at]
+    local i, op, _, _, _, system, namespace_len = fields(WRITE, argument)
+    local from = FILING_AT
+    if op == 'p' then
+      local key = sub(KEYS[RECORDS + i], name_bytes + 1)
+      local number, locator, is_new, was_class, class, has_instant, instant, ended, tallies
+      number, locator, is_new, was_class, class, has_instant, instant, ended, tallies, from =
+        fields(FILING, argument, FILING_AT)
+      for _ = 1, tallies do
+        local entries, stored, raw, packed, rule_len
+        entries, stored, raw, packed, rule_len, from = fields(TALLY, argument, from)
+        add(sub(argument, from, from + rule_len - 1), sub(key, 1, namespace_len), entries, stored, raw, packed)
+        from = from + rule_len
+      end
+      store_put(i, key, ARGV[at + 1], system, number, is_new == 1, locator, has_instant == 1 and instant or nil,
+        was_class < NONE and was_class or nil, class, ended < NONE and ended or nil)
+      seq, is_changed = number, true
+    end
+    answers[n], at = sub(argument, from), at + 2
+  end
+  if is_changed then ms, c = ms_after, c_after end
+  return answers, is_changed
 end
 
 ---- everything else --------------------------------------------------------------------------------------------------
@@ -364,13 +397,13 @@ local function decide_each()
   local function put_register(i, guard, p, namespace_len, system, argument, tail)
     if loaded[i] ~= nil or at_put[i] then return nil end
     local text, key = peek(i), key_of(i)
-    local value, answer, locator, instant, was_class, is_expired =
+    local value, answer, locator, instant, was_class, ended =
       put_over(text, key, guard, p, system, namespace_len, argument, tail)
     if not value then return nil end
     local n = #puts + 1
     at_put[i] = n
     puts[n] = {
-      i = i, value = value, before = text, is_expired = is_expired, system = system, namespace_len = namespace_len,
+      i = i, value = value, before = text, ended = ended, system = system, namespace_len = namespace_len,
       seq = seq, was_class = was_class, class = p.class, instant = instant, locator = locator,
     }
     return answer
@@ -385,14 +418,14 @@ local function decide_each()
     -- The record that `text` begins with, or nil when its head is damaged. Tables are made whole, which costs least.
     local function parse(i, text)
       if #text < HEAD_BYTES then return nil end
-      local format, kind, flags, origin, class, codec, ttl, siblings, raw_len, stored_len, kind_len, rule_len, writer_len,
-        names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c, epoch_high, epoch_low, expires,
-        created, keep, kind_ms, kind_c, locator, sum = fields(HEAD, text)
+      local format, kind, flags, origin, class, codec, ttl, siblings, raw_len, stored_len, kind_len, rule_len,
+        writer_len, names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c, epoch_high,
+        epoch_low, expires, created, keep, kind_ms, kind_c, locator, sum = fields(HEAD, text)
       local rule_at = HEAD_BYTES + 1 + kind_len
       local head_len = HEAD_BYTES + kind_len + rule_len + writer_len
-      if format ~= FORMAT or sum ~= sum_of(format, kind, flags, origin, class, codec, ttl, siblings, raw_len, stored_len,
-          kind_len, rule_len, writer_len, names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c,
-          epoch_high, epoch_low, expires, created, keep, kind_ms, kind_c, locator) then
+      if format ~= FORMAT or sum ~= sum_of(format, kind, flags, origin, class, codec, ttl, siblings, raw_len,
+          stored_len, kind_len, rule_len, writer_len, names_sum, version_seq, version, stamp_ms, stamp_c, high, low,
+          epoch_ms, epoch_c, epoch_high, epoch_low, expires, created, keep, kind_ms, kind_c, locator) then
         return nil
       end
       if #text == PEEK and head_len > PEEK then text = call('GETRANGE', KEYS[RECORDS + i], 0, head_len - 1) end
@@ -400,9 +433,10 @@ local function decide_each()
       return {
         kind = kind, origin = origin, class = class, codec = codec, seq = version_seq, version = version, ms = stamp_ms,
         c = stamp_c, replica = pack('>I4I4', high, low), epoch_ms = epoch_ms, epoch_c = epoch_c,
-        epoch_replica = pack('>I4I4', epoch_high, epoch_low), expires = expires, created = created, keep = keep, ttl = ttl,
-        kind_ms = kind_ms, kind_c = kind_c, siblings = siblings, raw_len = raw_len, stored_len = stored_len,
-        locator = locator, head_len = head_len, names_sum = names_sum, kind_name = sub(text, HEAD_BYTES + 1, rule_at - 1),
+        epoch_replica = pack('>I4I4', epoch_high, epoch_low), expires = expires, created = created, keep = keep,
+        ttl = ttl, kind_ms = kind_ms, kind_c = kind_c, siblings = siblings, raw_len = raw_len, stored_len = stored_len,
+        locator = locator, head_len = head_len, names_sum = names_sum,
+        kind_name = sub(text, HEAD_BYTES + 1, rule_at - 1),
         rule = sub(text, rule_at, rule_at + rule_len - 1), writer = sub(text, rule_at + rule_len, head_len),
         alive = flags % 2 >= 1, has_expiry = flags % 4 >= 2, has_ttl = flags % 8 >= 4, has_writer = flags % 16 >= 8,
         has_body = flags % 32 >= 16, head = sub(text, 1, head_len),
@@ -424,7 +458,7 @@ local function decide_each()
       puts[at_put[i]], at_put[i] = false, nil
       local effect = {
         i = i, old = old, new = new, system = put.system == 1, namespace = sub(key_of(i), 1, put.namespace_len),
-        ended = put.is_expired and EXPIRED or nil,
+        ended = put.ended,
       }
       -- Effects are counted at the end.
       count(old, 1, effect.namespace, effect.system)
@@ -497,8 +531,8 @@ local function decide_each()
       local function crc32(text)
         local xor, band, shift = bit.bxor, bit.band, bit.rshift
         local steps = {
-          [0] = 0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c, 0xedb88320,
-          0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c }
+          [0] = 0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+          0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c }
         local sum = -1
         for at = 1, #text do
           sum = xor(sum, string.byte(text, at))
@@ -598,7 +632,8 @@ local function decide_each()
       if p.mode == 2 then r.has_expiry, r.expires = true, p.expiry end
       if p.mode == 3 then
         if seen then
-          r.epoch_ms, r.epoch_c, r.epoch_replica, r.origin = seen.epoch_ms, seen.epoch_c, seen.epoch_replica, seen.origin
+          r.epoch_ms, r.epoch_c, r.epoch_replica, r.origin = seen.epoch_ms, seen.epoch_c,
+            seen.epoch_replica, seen.origin
           r.has_expiry, r.expires = seen.has_expiry, seen.expires
           return
         end
@@ -628,7 +663,8 @@ local function decide_each()
         kind_ms = current and current.kind_ms or 0, kind_c = current and current.kind_c or 0,
         has_ttl = p.has_ttl, ttl = p.ttl, rule = p.rule, has_writer = w.has_writer, writer = w.writer,
         names_sum = w.names_sum,
-        siblings = alive and 1 or 0, has_body = body ~= nil, body = body or '', codec = body and string.byte(body, 3) or 0,
+        siblings = alive and 1 or 0, has_body = body ~= nil, body = body or '',
+        codec = body and string.byte(body, 3) or 0,
         raw_len = body and fields('<I4', body, 9) or 0, stored_len = body and #body or 0, keep = 0, class = p.class,
         epoch_ms = ms, epoch_c = c, epoch_replica = replica, origin = p.origin, has_expiry = false, expires = 0,
         head = '', head_len = 0,
@@ -831,13 +867,14 @@ local function decide_each()
       local w = {
         i = i, op = op, guard = guard, version = version, reply = reply, namespace = sub(key_of(i), 1, namespace_len),
         system = system == 1, has_writer = has_writer == 1, touch = touch, mode = mode, has_amount = has_amount == 1,
-        sign = sign, amount = amount, cause = cause, ended = ended_code < 255 and ended_code or nil, names_sum = names_sum,
-        body = sub(tail, names_len + 1),
+        sign = sign, amount = amount, cause = cause, ended = ended_code < NONE and ended_code or nil,
+        names_sum = names_sum,
       }
       if is_upon == 1 then
-        w.answer = sub(tail, 1, names_len)
+        w.answer, w.body = sub(argument, #argument - names_len + 1), tail
         answer = carry_out(w)
       else
+        w.body = sub(tail, names_len + 1)
         w.writer = sub(tail, #p.rule + 1, names_len)
         answer = decide(w, p)
       end
@@ -855,7 +892,7 @@ local function decide_each()
     for _, put in ipairs(puts) do
       if put then
         store_put(put.i, key_of(put.i), put.value, put.system, put.seq, put.before == '', put.locator, put.instant,
-          put.was_class, put.class, put.is_expired)
+          put.was_class, put.class, put.ended)
       end
     end
     return forget
@@ -864,9 +901,13 @@ end
 
 ---- the batch --------------------------------------------------------------------------------------------------------
 
-local answers, store
-if is_plain == 1 then answers = put_all() end
-local is_changed = answers
+local answers, is_changed, store
+if way == 1 then
+  answers = put_all()
+  is_changed = answers
+elseif way == 2 then
+  answers, is_changed = carry_all()
+end
 if not answers then
   answers, store = decide_each()
   is_changed = store

@@ -28,11 +28,11 @@ pub(crate) enum Decoded {
     Longer,
 }
 
-/// The string of `record`. The script gives it its locator.
+/// The string of `record`, which the due index knows by `locator`; 0 where the script gives it one.
 ///
 /// # Errors
 /// `TooLarge` for a rule or writer of more than 65,535 bytes; `Unsupported` past 2^53 changes.
-pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
+pub(crate) fn encode(record: &Record, locator: u64) -> Result<Vec<u8>> {
     let head = &record.head;
     let front = Front {
         kind: kind_code(&head.kind)?,
@@ -59,7 +59,7 @@ pub(crate) fn encode(record: &Record) -> Result<Vec<u8>> {
     let instants = [head.life.expires_at.unwrap_or_default(), head.created_at, head.keep_until];
     instants.iter().for_each(|at| put(&mut out, at.ms(), 6));
     put_hlc(&mut out, head.kind_epoch);
-    put(&mut out, 0, LOCATOR_BYTES);
+    put(&mut out, exact(locator)?, LOCATOR_BYTES);
     let sum = sum(&out);
     put(&mut out, sum, SUM_BYTES);
     front.names.iter().for_each(|name| out.extend_from_slice(name.as_bytes()));

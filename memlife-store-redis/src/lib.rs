@@ -13,6 +13,7 @@
 mod config;
 mod error;
 mod feed;
+mod filing;
 mod frame;
 mod gather;
 mod lane;

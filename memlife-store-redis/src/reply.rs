@@ -126,7 +126,7 @@ fn append(out: &mut Vec<u8>, record: &Option<Box<Record>>) -> Result<()> {
     match record {
         Some(record) => {
             out.push(1);
-            out.extend(frame::encode(record)?);
+            out.extend(frame::encode(record, 0)?);
         }
         None => out.push(0),
     }

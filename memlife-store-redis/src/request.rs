@@ -1,5 +1,6 @@
 //! Writes as the script reads them.
 
+use crate::filing::Filing;
 use crate::frame::{self, Front, exact, kind_code, origin_code, put};
 use memlife_core::record::{Body, Codec, Kind};
 use memlife_core::store::{Change, Expiry, Guard, Op, Placement, Reply, Retouch, Write};
@@ -8,6 +9,11 @@ use std::sync::Arc;
 
 /// Up to this many stored bytes a value is looked at for a number.
 const NUMBER_BYTES: usize = 48;
+
+/// The ways of the script for plain puts of registers, and for records that Rust has decided to put; all of each call
+/// concern keys of their own.
+const PLAIN: u8 = 1;
+const DECIDED: u8 = 2;
 
 /// The records, placements and writes of one call.
 #[derive(Default)]
@@ -20,6 +26,8 @@ pub(crate) struct Request {
     pub(crate) writes: Vec<[Vec<u8>; 2]>,
     /// How many writes are puts of registers that ask for nothing more than that.
     plain: usize,
+    /// How many of those that were decided in Rust only put a record, or do nothing.
+    puts: usize,
     /// Whether any write may take more than it frees.
     pub(crate) takes_memory: bool,
 }
@@ -88,26 +96,37 @@ impl Request {
         Ok(())
     }
 
-    /// Whether all writes are plain puts, each of a key of its own, which the script decides in a shorter way.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.plain == self.writes.len() && self.keys.len() == self.writes.len()
+    /// By which way the script goes through the writes: 0 is the one that they can all go.
+    pub(crate) fn way(&self) -> u8 {
+        let count = self.writes.len();
+        match (self.keys.len() == count, self.plain == count, self.puts == count) {
+            (true, true, _) => PLAIN,
+            (true, _, true) => DECIDED,
+            _ => 0,
+        }
     }
 
     /// Adds what was decided in Rust: a record to put, an erasure, or nothing but the answer.
-    pub(crate) fn carry_out(&mut self, write: &Write, effect: &Carried, answer: Vec<u8>) -> Result<()> {
+    pub(crate) fn carry_out(&mut self, write: &Write, effect: &Carried, answer: &[u8]) -> Result<()> {
         self.takes_memory |= !frees(write) && !matches!(effect, Carried::Nothing);
-        let (fixed, record) = match effect {
-            Carried::Nothing => (Fixed { op: b'n', ..Fixed::default() }, &[][..]),
-            Carried::Put { record, ended } => {
-                (Fixed { op: b'p', ended: *ended, ..Fixed::default() }, &record[..])
+        let (fixed, record, filing) = match effect {
+            Carried::Nothing => (Fixed { op: b'n', ..Fixed::default() }, &[][..], None),
+            Carried::Put { record, filing, ended } => {
+                (Fixed { op: b'p', ended: *ended, ..Fixed::default() }, &record[..], Some(filing))
             }
             Carried::Erase { cause, seq, ended } => {
                 let amount = Some((false, *seq));
-                (Fixed { op: b'e', cause: *cause, ended: *ended, amount, ..Fixed::default() }, &[][..])
+                let fixed = Fixed { op: b'e', cause: *cause, ended: *ended, amount, ..Fixed::default() };
+                (fixed, &[][..], None)
             }
         };
-        let numbers = self.numbers(write, &fixed, 0, answer.len())?;
-        self.writes.push([numbers, [&answer, record].concat()]);
+        self.puts += usize::from(fixed.op != b'e');
+        let mut numbers = self.numbers(write, &fixed, 0, answer.len())?;
+        if let Some(filing) = filing {
+            filing.append(&mut numbers)?;
+        }
+        numbers.extend_from_slice(answer);
+        self.writes.push([numbers, record.to_vec()]);
         Ok(())
     }
 
@@ -207,7 +226,7 @@ fn is_plain(write: &Write) -> bool {
 /// What the script carries out.
 pub(crate) enum Carried {
     Nothing,
-    Put { record: Vec<u8>, ended: Option<u8> },
+    Put { record: Vec<u8>, filing: Filing, ended: Option<u8> },
     Erase { cause: u8, seq: u64, ended: Option<u8> },
 }
 

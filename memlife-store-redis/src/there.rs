@@ -1,5 +1,6 @@
 //! Deciding in Rust, upon what was read of a shard.
 
+use crate::filing::Filing;
 use crate::frame;
 use crate::request::Carried;
 use crate::server::Server;
@@ -23,14 +24,17 @@ pub(crate) struct There {
 impl There {
     /// The outcome of a write and what is to be carried out.
     pub(crate) fn decide(&mut self, server: &Server, write: &Write) -> (Result<Outcome>, Carried) {
+        let stored = self.records.get(&write.key).and_then(Option::as_ref);
+        let mut old = None;
         let current = match self.changed.get(&write.key) {
             Some(changed) => Ok(changed.clone()),
-            None => match self.records.get(&write.key).and_then(Option::as_ref) {
-                Some(bytes) => frame::decode_whole(&write.key, bytes, Want::Whole)
-                    .and_then(|record| self.renewed(record, server, write))
-                    .map(Some),
-                None => Ok(None),
-            },
+            None => stored
+                .map(|bytes| {
+                    let record = frame::decode_whole(&write.key, bytes, Want::Whole)?;
+                    old = Some((record.head.clone(), frame::locator_of(bytes)));
+                    self.renewed(record, server, write)
+                })
+                .transpose(),
         };
         let current = match current {
             Ok(current) => current,
@@ -48,10 +52,14 @@ impl There {
         let ended = ended.map(Cause::code);
         let (carried, record) = match effect {
             Effect::None => return (Ok(outcome), Carried::Nothing),
-            Effect::Put(record) => match frame::encode(&record) {
-                Ok(bytes) => (Carried::Put { record: bytes, ended }, Some(*record)),
-                Err(error) => return (Err(error), Carried::Nothing),
-            },
+            Effect::Put(record) => {
+                let old = old.as_ref().map(|(head, locator)| (head, *locator));
+                let filing = Filing::new(old, &record, ended);
+                match frame::encode(&record, filing.locator) {
+                    Ok(bytes) => (Carried::Put { record: bytes, filing, ended }, Some(*record)),
+                    Err(error) => return (Err(error), Carried::Nothing),
+                }
+            }
             Effect::Erase { cause, seq } => (Carried::Erase { cause: cause.code(), seq, ended }, None),
         };
         self.ledger = ledger;

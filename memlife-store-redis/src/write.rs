@@ -228,7 +228,7 @@ impl Call<'_> {
             let mut request = Request::default();
             for write in writes {
                 let (outcome, carried) = there.decide(self.server, write);
-                request.carry_out(write, &carried, reply::encode(&outcome)?)?;
+                request.carry_out(write, &carried, &reply::encode(&outcome)?)?;
                 decided.push(outcome);
             }
             let upon = Some((upon, there.ledger.clock));
@@ -463,7 +463,7 @@ impl Call<'_> {
         frame::put(&mut numbers, self.server.seen().ms(), 6);
         numbers.push(self.is_repeated.into());
         frame::put(&mut numbers, placements.len() as u64, 2);
-        numbers.push(request.is_plain().into());
+        numbers.push(request.way());
         let mut tokens = Vec::with_capacity(18 * batches.len());
         for (token, writes) in batches {
             tokens.extend_from_slice(&token.session.to_be_bytes());
