@@ -162,3 +162,44 @@ fn the_logging_of_the_policy_file_is_honoured() {
     place.write(".memlife/policies.yaml", silent);
     assert!(!place.run(&["cleanup", "--dry-run"]).stderr.contains("swept"));
 }
+
+#[test]
+fn values_are_packed_with_a_dictionary_once_it_is_trained() {
+    let place = Place::new();
+    place.write(".memlife/policies.yaml", "namespaces: [{namespace: 'session/**', ttl: 24h}]");
+    let value = |i: u32| {
+        json!({
+            "task": i * 7_919, "status": "running", "owner": format!("agent{}", i % 13),
+            "notes": "waits for the merge of the other branch and then runs the whole suite again",
+        })
+        .to_string()
+    };
+    let lines: String = (0..300).fold(String::new(), |lines, i| {
+        lines + &format!("{{\"key\":\"session/{i}\",\"value\":{}}}\n", value(i))
+    });
+    assert_eq!(place.run_with(&["import"], lines).code, 0);
+    let trained = |args: &[&str]| {
+        let mut all = vec!["policy", "train", "--rule", "session/**"];
+        all.extend(args);
+        place.json(&all)[0].clone()
+    };
+    for (args, result) in [(&["--dry-run"][..], "gain"), (&[], "gain"), (&[], "no_gain")] {
+        let training = trained(args);
+        assert_eq!((&training["result"], &training["values"]), (&json!(result), &json!(300)), "{training}");
+    }
+    place.done(&["put", "session/new", &value(1_000)]);
+    assert_eq!(place.done(&["get", "session/new"]).trim_end(), value(1_000));
+    let stored = place.json(&["get", "session/new", "--meta"]);
+    assert_eq!(stored["compression"], "zstd");
+    assert!(
+        stored["stored_bytes"].as_u64().unwrap() * 2 <= stored["raw_bytes"].as_u64().unwrap(),
+        "{stored}"
+    );
+    // The copy is whole without the store that it was made from.
+    place.done(&["copy", "sqlite:.memlife/store.db", "fs:copied"]);
+    std::fs::remove_file(place.path().join(".memlife/store.db")).unwrap();
+    assert_eq!(place.done(&["--store", "fs:copied", "get", "session/new"]).trim_end(), value(1_000));
+    let all = place.done(&["policy", "train", "--dry-run"]);
+    assert!(all.contains("session/**: 0 values, too few to train on"), "{all}");
+    place.run(&["policy", "train", "--rule", "nothing/**"]).fails(2, "no rule has the pattern");
+}

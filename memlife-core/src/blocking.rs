@@ -5,7 +5,7 @@
 
 use crate::engine::{
     self, ApplyReport, Entry, Events, ListOptions, Progress, PutOptions, ReadOptions, Receipt, Stats,
-    SweepOptions, SweepReport, TouchMode, Touched, Written,
+    SweepOptions, SweepReport, TouchMode, Touched, TrainOptions, Training, Written,
 };
 use crate::key::IntoKey;
 use crate::store::{Cursor, Expiry, Guard, Repair, Verification};
@@ -218,6 +218,14 @@ impl Memory {
     /// The same.
     pub fn apply_policy(&self, progress: Option<Progress>) -> Result<ApplyReport> {
         self.wait(self.memory.apply_policy(progress))
+    }
+
+    /// See [`engine::Memory::train`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn train(&self, options: &TrainOptions, progress: Option<Progress>) -> Result<Vec<Training>> {
+        self.wait(self.memory.train(options, progress))
     }
 
     /// See [`engine::Memory::close`].

@@ -31,7 +31,7 @@ fn seconds(seconds: u64) -> Option<Ttl> {
 #[test]
 fn the_originals_file_is_honoured_key_by_key() {
     let file = parse(ORIGINAL);
-    let gzip = |threshold_bytes| Compression { codec: Codec::Gzip, level: 6, threshold_bytes };
+    let gzip = |threshold_bytes| Compression { codec: Codec::Gzip, level: 6, threshold_bytes, dictionary: 0 };
     use CleanupStrategy::{Lazy, Manual, Scheduled};
     for (pattern, ttl, cleanup, conflict, compression) in [
         ("coordination/*", seconds(3_600), Lazy, Kind::Lww, gzip(1024)),
@@ -140,13 +140,13 @@ fn compression_of_a_rule_goes_over_the_section_over_the_default() {
          - {namespace: disabled, compression_enabled: false}\n",
     );
     let compression = |key| rule(&file, key).compression;
-    let gzip = Compression { codec: Codec::Gzip, level: 9, threshold_bytes: 100 };
+    let gzip = Compression { codec: Codec::Gzip, level: 9, threshold_bytes: 100, dictionary: 0 };
     assert_eq!(compression("as-section"), gzip);
     assert_eq!(compression("unmatched"), gzip);
     assert_eq!(compression("other-level"), Compression { level: 0, ..gzip });
     assert_eq!(
         compression("other-codec"),
-        Compression { codec: Codec::Zstd, level: 1, threshold_bytes: 100 }
+        Compression { codec: Codec::Zstd, level: 1, threshold_bytes: 100, dictionary: 0 }
     );
     assert_eq!(compression("same-codec"), Compression { threshold_bytes: 0, ..gzip });
     assert_eq!(compression("none"), Compression::NONE);
@@ -163,7 +163,7 @@ fn a_section_that_turns_compression_off_decides_unless_a_rule_names_an_algorithm
     );
     assert_eq!(rule(&file, "a").compression, Compression::NONE);
     assert_eq!(rule(&file, "unmatched").compression, Compression::NONE);
-    let gzip = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 9 };
+    let gzip = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 9, dictionary: 0 };
     assert_eq!(rule(&file, "b").compression, gzip);
 }
 

@@ -53,7 +53,7 @@ impl Original<'_> {
         if self.compressed {
             let (packed, raw) = unpack(self.value, limit)?;
             let raw_len = u32::try_from(raw.len()).unwrap_or(u32::MAX);
-            return Body::from_parts(Content::Value(Encoding::Json), Codec::Gzip, raw_len, &packed);
+            return Body::from_parts(Content::Value(Encoding::Json), (Codec::Gzip, 0), raw_len, &packed);
         }
         Body::pack(Content::Value(Encoding::Json), compact(self.value.get()).as_bytes(), Compression::NONE)
     }

@@ -46,7 +46,7 @@ async fn every_entry_is_a_json_file_that_shows_its_value() {
 async fn compressed_values_are_read_as_the_original_did() {
     let folder = tempfile::tempdir().unwrap();
     let session = open(folder.path());
-    let gzip = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 512 };
+    let gzip = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 512, dictionary: 0 };
     let text = format!("\"{}\"", "x".repeat(5_000));
     let body = Body::of_value(&Value::json_text(text.clone()).unwrap(), gzip).unwrap();
     session.apply(Draft::new("a", Change::Op(Op::Put(body)))).await;

@@ -194,7 +194,8 @@ impl Step {
         placement.class = self.class;
         placement.rule = "some/rule".into();
         if self.packed {
-            placement.compression = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 20 };
+            placement.compression =
+                Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 20, dictionary: 0 };
         }
         write.writer = self.writer.map(Into::into);
         write

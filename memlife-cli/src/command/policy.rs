@@ -1,3 +1,5 @@
+mod train;
+
 use crate::exit::Exit;
 use crate::progress::Bar;
 use crate::session::Session;
@@ -20,7 +22,8 @@ const EXAMPLE: &str = "\
 Examples:
   memlife policy explain coordination/agent1/status
   memlife --policies new.yaml policy lint
-  memlife policy apply";
+  memlife policy apply
+  memlife policy train --dry-run";
 
 #[derive(Debug, Subcommand)]
 enum Action {
@@ -41,6 +44,14 @@ enum Action {
     /// An expiry that a writer asked for stays, and nothing expired is revived. May be stopped and repeated.
     #[command(after_help = "Example:\n  memlife policy apply")]
     Apply,
+    /// Trains dictionaries that make small values smaller, for rules that compress by zstd
+    ///
+    /// A dictionary is trained for each rule on a sample of its values, and kept where values held out from the sample
+    /// get at least a tenth smaller. New values are compressed with it; stored ones stay as they are and readable.
+    #[command(
+        after_help = "Examples:\n  memlife policy train --dry-run\n  memlife policy train --rule 'session/**'"
+    )]
+    Train(train::TrainArgs),
 }
 
 pub fn run(session: &Session, args: &PolicyArgs) -> Result<Exit> {
@@ -49,6 +60,7 @@ pub fn run(session: &Session, args: &PolicyArgs) -> Result<Exit> {
         Action::Explain { key } => explain(session, key),
         Action::Lint => lint(session),
         Action::Apply => apply(session),
+        Action::Train(args) => train::run(session, args),
     }
 }
 

@@ -1,5 +1,6 @@
 use super::reclaim::ReclaimQueue;
 use super::seed::Seed;
+use super::shelf::Shelf;
 use crate::policy::{Policy, RuleSet};
 use crate::record::Kind;
 use crate::resolver::{self, Resolver};
@@ -33,7 +34,7 @@ pub struct Memory {
 }
 
 pub(super) struct Inner {
-    pub store: Arc<dyn Store>,
+    pub store: Shelf,
     pub policy: Arc<dyn Policy>,
     pub clock: Arc<dyn Clock>,
     pub writer: Option<Arc<str>>,
@@ -102,7 +103,7 @@ impl Builder {
         let renews_on_read = self.policy.refreshes_on_read();
         Ok(Memory {
             inner: Arc::new(Inner {
-                store: self.store,
+                store: Shelf::new(self.store),
                 policy: self.policy,
                 clock: self.clock,
                 writer: self.writer,

@@ -1,7 +1,8 @@
 //! What memlife keeps about itself in the store, under keys that users never see.
 
+use super::shelf::{Index, Shelf};
 use super::{Memory, SweepReport};
-use crate::record::{Body, Compression, ExpiryOrigin, Kind, ReclaimClass};
+use crate::record::{Body, Compression, ExpiryOrigin, Kind, ReclaimClass, Record};
 use crate::store::{Anchor, Change, Expiry, Guard, Op, Outcome, Placement, Scan, Want, Write};
 use crate::{Key, Result, Value};
 use serde::de::DeserializeOwned;
@@ -62,7 +63,8 @@ impl Memory {
         Ok(())
     }
 
-    /// Once per process, before its first write: notes under which policy the store is filled.
+    /// Once per process, before its first write: notes under which policy the store is filled, and learns which
+    /// dictionaries its values are compressed with.
     pub(super) async fn note_policy(&self) {
         if self.inner.fingerprint_checked.swap(true, Ordering::Relaxed) {
             return;
@@ -73,8 +75,14 @@ impl Memory {
     }
 
     async fn check_policy(&self) -> Result<()> {
-        match self.applied_policy().await? {
-            Some(applied) if applied != self.inner.policy.fingerprint() => {
+        let keys = [Key::system("policy")?, Shelf::index_key()?];
+        let mut slots = self.inner.store.get(&keys, Want::Whole).await?.slots.into_iter();
+        let applied = parsed::<Applied>(slots.next().flatten())?;
+        if let Some((index, _)) = parsed::<Index>(slots.next().flatten())? {
+            self.inner.store.learn_index(index).await?;
+        }
+        match applied {
+            Some((applied, _)) if applied.fingerprint != self.inner.policy.fingerprint() => {
                 tracing::info!(
                     "the policy differs from the one that was applied last: `policy apply` is pending"
                 );
@@ -98,12 +106,15 @@ impl Memory {
 
     pub(super) async fn system_get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<(T, u64)>> {
         let fetched = self.inner.store.get(std::slice::from_ref(key), Want::Whole).await?;
-        let record = fetched.slots.into_iter().next().flatten().filter(|record| record.head.alive);
-        record.map(|record| Ok((record.body()?.value(1 << 20)?.parse()?, record.head.version))).transpose()
+        parsed(fetched.slots.into_iter().next().flatten())
     }
 
     pub(super) async fn system_put<T: Serialize>(&self, key: &Key, value: &T, guard: Guard) -> Result<bool> {
-        let body = Body::of_value(&Value::json(value)?, Compression::NONE)?;
+        self.system_put_value(key, &Value::json(value)?, guard).await
+    }
+
+    pub(super) async fn system_put_value(&self, key: &Key, value: &Value, guard: Guard) -> Result<bool> {
+        let body = Body::of_value(value, Compression::NONE)?;
         let outcome = self.system_change(key, Change::Op(Op::Put(body)), guard).await?;
         Ok(matches!(outcome, Outcome::Applied { .. }))
     }
@@ -122,4 +133,10 @@ impl Memory {
         };
         self.apply_one(Write::new(key.clone(), guard, change, Arc::new(placement)), None).await
     }
+}
+
+/// What a record of memlife's own holds, and its version; `None` where there is none.
+fn parsed<T: DeserializeOwned>(record: Option<Record>) -> Result<Option<(T, u64)>> {
+    let record = record.filter(|record| record.head.alive);
+    record.map(|record| Ok((record.body()?.value(1 << 20)?.parse()?, record.head.version))).transpose()
 }

@@ -232,11 +232,13 @@ impl Importer {
     }
 
     async fn flush(&mut self) -> Result<()> {
+        self.memory.note_policy().await;
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         let keys: Vec<Key> = pending.iter().map(|(_, line)| line.key.clone()).collect();
-        let store = self.memory.inner.store.clone();
-        let fetched = store.get(&keys, Want::Whole).await.map_err(|error| error.during("import"))?;
+        let memory = self.memory.clone();
+        let fetched =
+            memory.inner.store.get(&keys, Want::Whole).await.map_err(|error| error.during("import"))?;
         let now = self.memory.inner.now(fetched.clock);
         let mut writes: Vec<Write> = Vec::new();
         let mut lines: Vec<(u64, usize)> = Vec::new();

@@ -1,7 +1,9 @@
+use super::shelf::with_dictionary;
 use super::{Memory, PutOptions, Receipt, Written, placement};
 use crate::decide::MAX_DRIFT_MS;
 use crate::key::IntoKey;
-use crate::record::{Body, Compression, ExpiryOrigin, Kind};
+use crate::policy::Rule;
+use crate::record::{Body, Compression, Content, ExpiryOrigin, Kind};
 use crate::store::{Change, Durability, Expiry, Guard, Op, Outcome, Placement, Reply, Retouch, Write};
 use crate::{Error, ErrorKind, Key, Result, Value};
 use serde::Serialize;
@@ -69,6 +71,8 @@ impl Memory {
     pub async fn put_value(&self, key: impl IntoKey, value: Value, options: PutOptions) -> Result<Written> {
         let key = key.into_key()?;
         self.check_durability(options.durability).map_err(|error| error.during("put").on(&key))?;
+        // The first write learns how values are compressed.
+        self.note_policy().await;
         let (write, clamped) =
             self.put_write(&key, &value, &options).map_err(|error| error.during("put").on(&key))?;
         let outcome = self.submit(write, options.durability).await;
@@ -92,8 +96,10 @@ impl Memory {
             }
         }
         // Where the value becomes part of a state, the state is what is compressed.
-        let how = if placed.kind == Kind::Lww { placed.compression } else { Compression::NONE };
-        let body = Body::of_value(value, how)?;
+        let body = match placed.kind {
+            Kind::Lww => self.packed(value, rule)?,
+            _ => Body::of_value(value, Compression::NONE)?,
+        };
         let op = match (options.timestamp, options.guard) {
             (Some(at), _) => Op::PutAt(body, at),
             // Whoever names the version has seen all it held.
@@ -110,6 +116,12 @@ impl Memory {
             reply,
         };
         Ok((write, clamped))
+    }
+
+    /// A register's value, compressed as its rule says.
+    fn packed(&self, value: &Value, rule: &Rule) -> Result<Body> {
+        let (how, dictionary) = (rule.compression, self.inner.store.dictionary_of(rule.id()));
+        Body::of_value(value, with_dictionary(Content::Value(value.encoding), how, dictionary))
     }
 
     fn check_durability(&self, asked: Option<Durability>) -> Result<()> {

@@ -1,4 +1,4 @@
-use super::compression::{self, Codec, Compression};
+use super::compression::{self, By, Codec, Compression};
 use crate::{Encoding, Error, ErrorKind, Result, Value};
 use bytes::{Buf, Bytes};
 
@@ -49,8 +49,9 @@ impl Body {
         frame.extend_from_slice(&(raw.len() as u32).to_le_bytes());
         frame.extend_from_slice(&[0; 4]);
         match compression::compress(raw, how) {
-            Some(packed) => {
-                frame[2] = how.codec.code();
+            Some((By(codec, dictionary), packed)) => {
+                frame[2] = codec.code();
+                frame[4..8].copy_from_slice(&dictionary.to_le_bytes());
                 frame.extend_from_slice(&packed);
             }
             None => frame.extend_from_slice(raw),
@@ -65,17 +66,26 @@ impl Body {
     /// Nothing is decompressed here: a payload that does not hold `raw_len` bytes is found when it is opened.
     ///
     /// # Errors
-    /// `TooLarge` past 1 GiB; `Corrupt` when a plain payload has another length than `raw_len`.
-    pub fn from_parts(content: Content, codec: Codec, raw_len: u32, payload: &[u8]) -> Result<Self> {
+    /// `TooLarge` past 1 GiB; `Corrupt` when a plain payload has another length than `raw_len`, or a dictionary is named
+    /// where zstd is not.
+    pub fn from_parts(
+        content: Content,
+        (codec, dictionary): (Codec, u32),
+        raw_len: u32,
+        payload: &[u8],
+    ) -> Result<Self> {
         if raw_len as usize > MAX_RAW_BYTES || payload.len() > MAX_RAW_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, "a value has at most 1 GiB"));
+        }
+        if dictionary != 0 && codec != Codec::Zstd {
+            return Err(corrupt("the stored value names a dictionary that its codec does not have"));
         }
         if codec == Codec::None && payload.len() != raw_len as usize {
             return Err(corrupt("the stored value has another length than its metadata says"));
         }
         let mut frame = Vec::with_capacity(FRAME_BYTES + payload.len());
         frame.extend_from_slice(&[FORMAT, content.code(), codec.code(), 0]);
-        frame.extend_from_slice(&0_u32.to_le_bytes());
+        frame.extend_from_slice(&dictionary.to_le_bytes());
         frame.extend_from_slice(&raw_len.to_le_bytes());
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(payload);
@@ -97,7 +107,7 @@ impl Body {
     /// # Errors
     /// `Corrupt` when any byte is not as it was written.
     pub fn from_stored(bytes: Bytes) -> Result<Self> {
-        if bytes.len() < FRAME_BYTES || bytes[0] != FORMAT || bytes[3] != 0 || bytes[4..8] != [0; 4] {
+        if bytes.len() < FRAME_BYTES || bytes[0] != FORMAT || bytes[3] != 0 {
             return Err(corrupt("the stored value has no frame of a known format"));
         }
         if u32_at(&bytes, 12) != checksum(&bytes) {
@@ -105,8 +115,11 @@ impl Body {
         }
         let body = Body(bytes);
         Content::from_code(body.0[1])?;
-        let plain = Codec::from_code(body.0[2])? == Codec::None;
-        if plain && body.raw_len() != body.0.len() - FRAME_BYTES {
+        let codec = Codec::from_code(body.0[2])?;
+        if body.dictionary() != 0 && codec != Codec::Zstd {
+            return Err(corrupt("the stored value names a dictionary that its codec does not have"));
+        }
+        if codec == Codec::None && body.raw_len() != body.0.len() - FRAME_BYTES {
             return Err(corrupt("the stored value has another length than its frame says"));
         }
         Ok(body)
@@ -125,6 +138,11 @@ impl Body {
     /// How the payload is compressed.
     pub fn codec(&self) -> Codec {
         Codec::from_code(self.0[2]).unwrap_or(Codec::None)
+    }
+
+    /// The [`Dictionary`](super::Dictionary) that the payload is compressed with; 0 for none.
+    pub fn dictionary(&self) -> u32 {
+        u32_at(&self.0, 4)
     }
 
     /// The payload's length before compression.
@@ -159,7 +177,10 @@ impl Body {
                 bytes.advance(FRAME_BYTES);
                 Ok(bytes)
             }
-            codec => compression::decompress(&self.0[FRAME_BYTES..], codec, raw_len),
+            codec => {
+                let by = By(codec, self.dictionary());
+                compression::decompress(&self.0[FRAME_BYTES..], by, raw_len)
+            }
         }
     }
 
@@ -222,15 +243,17 @@ mod tests {
     use super::*;
 
     fn gzip() -> Compression {
-        Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 1 }
+        Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 1, dictionary: 0 }
     }
 
     #[test]
     fn gives_back_what_was_packed() {
         let raw = b"{\"notes\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}";
-        for how in
-            [Compression::NONE, gzip(), Compression { codec: Codec::Zstd, level: 3, threshold_bytes: 1 }]
-        {
+        for how in [
+            Compression::NONE,
+            gzip(),
+            Compression { codec: Codec::Zstd, level: 3, threshold_bytes: 1, dictionary: 0 },
+        ] {
             let body = Body::pack(Content::Value(Encoding::Json), raw, how).unwrap();
             assert_eq!(body.codec(), how.codec);
             let body = Body::from_stored(body.as_bytes().clone()).unwrap();
@@ -245,10 +268,11 @@ mod tests {
         for how in [Compression::NONE, gzip()] {
             let body = Body::pack(Content::Value(Encoding::Bytes), &raw, how).unwrap();
             let raw_len = body.raw_len() as u32;
-            let again = Body::from_parts(body.content(), body.codec(), raw_len, &body.payload()).unwrap();
+            let again =
+                Body::from_parts(body.content(), (body.codec(), 0), raw_len, &body.payload()).unwrap();
             assert_eq!(again, body);
         }
-        let short = Body::from_parts(Content::State, Codec::None, 4, b"abc");
+        let short = Body::from_parts(Content::State, (Codec::None, 0), 4, b"abc");
         assert_eq!(short.unwrap_err().kind(), ErrorKind::Corrupt);
     }
 

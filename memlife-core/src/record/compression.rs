@@ -1,3 +1,4 @@
+use super::dictionary::{self, DICTIONARY_THRESHOLD_BYTES, Dictionary};
 use super::unpacked;
 use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
@@ -28,14 +29,18 @@ pub struct Compression {
     pub level: u8,
     /// The smallest value that is compressed, in bytes.
     pub threshold_bytes: u32,
+    /// The [`Dictionary`](super::Dictionary) to compress with by zstd, from 48 bytes on, where the process knows it; 0 for none.
+    pub dictionary: u32,
 }
 
 impl Compression {
     /// No compression.
-    pub const NONE: Compression = Compression { codec: Codec::None, level: 0, threshold_bytes: u32::MAX };
+    pub const NONE: Compression =
+        Compression { codec: Codec::None, level: 0, threshold_bytes: u32::MAX, dictionary: 0 };
     /// zstd, level 1, from 1 KiB: values are small, and at a few KiB of text higher levels take longer and make it
     /// no smaller.
-    pub const DEFAULT: Compression = Compression { codec: Codec::Zstd, level: 1, threshold_bytes: 1024 };
+    pub const DEFAULT: Compression =
+        Compression { codec: Codec::Zstd, level: 1, threshold_bytes: 1024, dictionary: 0 };
 }
 
 impl Default for Compression {
@@ -63,39 +68,65 @@ impl Codec {
     }
 }
 
+/// How a payload was compressed: the algorithm and the dictionary, 0 for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct By(pub(super) Codec, pub(super) u32);
+
 /// `raw` compressed, where `how` asks for it and it gets smaller.
-pub(super) fn compress(raw: &[u8], how: Compression) -> Option<Vec<u8>> {
-    if raw.len() < how.threshold_bytes as usize {
-        return None;
-    }
-    let packed = match how.codec {
-        Codec::None => return None,
-        Codec::Gzip => {
-            let level = flate2::Compression::new(u32::from(how.level.min(9)));
-            let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(raw.len() / 2), level);
-            encoder.write_all(raw).and_then(|()| encoder.finish()).ok()?
-        }
-        Codec::Zstd => zstd_compress(raw, i32::from(how.level.clamp(1, 19))).ok()?,
+pub(super) fn compress(raw: &[u8], how: Compression) -> Option<(By, Vec<u8>)> {
+    let (by, packed) = match with_dictionary(raw, how) {
+        Some(packed) => (By(Codec::Zstd, how.dictionary), packed),
+        None => (By(how.codec, 0), without_dictionary(raw, how)?),
     };
     if packed.len() >= raw.len() {
         return None;
     }
-    unpacked::remember(how.codec, &packed, &Bytes::copy_from_slice(raw));
-    Some(packed)
+    unpacked::remember(by, &packed, &Bytes::copy_from_slice(raw));
+    Some((by, packed))
+}
+
+fn with_dictionary(raw: &[u8], how: Compression) -> Option<Vec<u8>> {
+    if how.dictionary == 0 || how.codec != Codec::Zstd || raw.len() < DICTIONARY_THRESHOLD_BYTES {
+        return None;
+    }
+    dictionary::compress(raw, Dictionary::known(how.dictionary)?, zstd_level(how)).ok()
+}
+
+fn without_dictionary(raw: &[u8], how: Compression) -> Option<Vec<u8>> {
+    if raw.len() < how.threshold_bytes as usize {
+        return None;
+    }
+    match how.codec {
+        Codec::None => None,
+        Codec::Gzip => {
+            let level = flate2::Compression::new(u32::from(how.level.min(9)));
+            let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(raw.len() / 2), level);
+            encoder.write_all(raw).and_then(|()| encoder.finish()).ok()
+        }
+        Codec::Zstd => zstd_compress(raw, zstd_level(how)).ok(),
+    }
+}
+
+fn zstd_level(how: Compression) -> i32 {
+    i32::from(how.level.clamp(1, 19))
 }
 
 /// Exactly `raw_len` bytes out of `packed`, or an error; reads no further than that.
-pub(super) fn decompress(packed: &[u8], codec: Codec, raw_len: usize) -> Result<Bytes> {
-    let raw = match unpacked::recall(codec, packed) {
+pub(super) fn decompress(packed: &[u8], by: By, raw_len: usize) -> Result<Bytes> {
+    let raw = match unpacked::recall(by, packed) {
         Some(raw) => raw,
         None => {
-            let raw = match codec {
-                Codec::None => packed.to_vec(),
-                Codec::Gzip => gunzip(packed, raw_len)?,
-                Codec::Zstd => zstd_decompress(packed, raw_len).map_err(corrupt)?,
+            let raw = match by {
+                By(Codec::None, _) => packed.to_vec(),
+                By(Codec::Gzip, _) => gunzip(packed, raw_len)?,
+                By(Codec::Zstd, 0) => zstd_decompress(packed, raw_len).map_err(corrupt)?,
+                By(Codec::Zstd, id) => {
+                    let dictionary = Dictionary::known(id).ok_or_else(|| unknown(id))?;
+                    dictionary::decompress(packed, dictionary, raw_len).map_err(corrupt)?
+                }
             };
             let raw = Bytes::from(raw);
-            unpacked::remember(codec, packed, &raw);
+            unpacked::remember(by, packed, &raw);
             raw
         }
     };
@@ -106,6 +137,12 @@ pub(super) fn decompress(packed: &[u8], codec: Codec, raw_len: usize) -> Result<
         ));
     }
     Ok(raw)
+}
+
+fn unknown(id: u32) -> Error {
+    let message =
+        format!("the stored value is compressed with dictionary {id:08x}, which is not in the store");
+    Error::new(ErrorKind::Corrupt, message)
 }
 
 thread_local! {
@@ -160,8 +197,8 @@ mod tests {
 
     #[test]
     fn a_bomb_is_stopped_at_the_limit() {
-        let how = Compression { codec: Codec::Gzip, level: 9, threshold_bytes: 0 };
-        let packed = compress(&vec![0; 8 << 20], how).unwrap();
+        let how = Compression { codec: Codec::Gzip, level: 9, threshold_bytes: 0, dictionary: 0 };
+        let (_, packed) = compress(&vec![0; 8 << 20], how).unwrap();
         assert!(packed.len() < 20_000);
         assert_eq!(gunzip(&packed, 1 << 20).unwrap_err().kind(), ErrorKind::TooLarge);
     }

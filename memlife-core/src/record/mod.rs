@@ -3,11 +3,13 @@
 mod body;
 pub(crate) mod codec;
 mod compression;
+mod dictionary;
 mod head;
 mod unpacked;
 
 pub use body::{Body, Content, FRAME_BYTES, MAX_RAW_BYTES};
 pub use compression::{Codec, Compression, gunzip};
+pub use dictionary::{DICTIONARY_THRESHOLD_BYTES, Dictionary, MAX_DICTIONARY_BYTES};
 pub use head::{ExpiryOrigin, Head, Kind, ReclaimClass};
 
 use crate::{Error, ErrorKind, Key, Result};

@@ -4,7 +4,7 @@
 //! a process writes it mostly reads again, and a change to a lattice state starts with decompressing it inside the
 //! store's atomic section. Storage engines keep decompressed blocks for the same reason.
 
-use super::Codec;
+use super::compression::By;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -17,16 +17,16 @@ const LARGEST_BYTES: usize = MOST_BYTES / 32;
 
 static RECENT: LazyLock<Mutex<Recent>> = LazyLock::new(|| Mutex::new(Recent::new(MOST_BYTES)));
 
-/// What `packed` decompresses to by `codec`, where that is known.
-pub(super) fn recall(codec: Codec, packed: &[u8]) -> Option<Bytes> {
-    recent().get(xxh3_64(packed), codec, packed)
+/// What `packed` decompresses to, where that is known.
+pub(super) fn recall(by: By, packed: &[u8]) -> Option<Bytes> {
+    recent().get(xxh3_64(packed), by, packed)
 }
 
-/// Remembers that `packed` decompresses to `raw` by `codec`.
-pub(super) fn remember(codec: Codec, packed: &[u8], raw: &Bytes) {
+/// Remembers that `packed` decompresses to `raw`.
+pub(super) fn remember(by: By, packed: &[u8], raw: &Bytes) {
     if packed.len() + raw.len() <= LARGEST_BYTES {
         let (packed, raw) = (Bytes::copy_from_slice(packed), raw.clone());
-        recent().insert(xxh3_64(&packed), Pair { codec, packed, raw, was_used: false });
+        recent().insert(xxh3_64(&packed), Pair { by, packed, raw, was_used: false });
     }
 }
 
@@ -48,7 +48,7 @@ struct Recent {
 
 #[derive(Debug)]
 struct Pair {
-    codec: Codec,
+    by: By,
     packed: Bytes,
     raw: Bytes,
     was_used: bool,
@@ -65,9 +65,9 @@ impl Recent {
         Recent { most_bytes, bytes: 0, pairs: HashMap::new(), ages: VecDeque::new() }
     }
 
-    fn get(&mut self, hash: u64, codec: Codec, packed: &[u8]) -> Option<Bytes> {
+    fn get(&mut self, hash: u64, by: By, packed: &[u8]) -> Option<Bytes> {
         // A hash alone proves nothing: whoever can choose values can make two collide.
-        let is_it = |pair: &&mut Pair| pair.codec == codec && pair.packed == packed;
+        let is_it = |pair: &&mut Pair| pair.by == by && pair.packed == packed;
         let pair = self.pairs.get_mut(&hash).filter(is_it)?;
         pair.was_used = true;
         Some(pair.raw.clone())
@@ -94,6 +94,9 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Codec;
+
+    const ZSTD: By = By(Codec::Zstd, 0);
 
     fn bytes(number: u64, len: usize) -> Bytes {
         number.to_le_bytes().into_iter().cycle().take(len).collect()
@@ -101,19 +104,20 @@ mod tests {
 
     fn pair(number: u64, packed: usize, raw: usize) -> Pair {
         let (packed, raw) = (bytes(number, packed), bytes(number, raw));
-        Pair { codec: Codec::Zstd, packed, raw, was_used: false }
+        Pair { by: ZSTD, packed, raw, was_used: false }
     }
 
     #[test]
     fn what_was_kept_comes_back_and_nothing_else() {
         let mut recent = Recent::new(1 << 10);
         recent.insert(1, pair(1, 20, 50));
-        assert_eq!(recent.get(1, Codec::Zstd, &bytes(1, 20)), Some(bytes(1, 50)));
-        assert_eq!(recent.get(1, Codec::Gzip, &bytes(1, 20)), None, "another codec");
-        assert_eq!(recent.get(1, Codec::Zstd, &bytes(2, 20)), None, "another input of the same hash");
-        assert_eq!(recent.get(2, Codec::Zstd, &bytes(1, 20)), None);
+        assert_eq!(recent.get(1, ZSTD, &bytes(1, 20)), Some(bytes(1, 50)));
+        assert_eq!(recent.get(1, By(Codec::Gzip, 0), &bytes(1, 20)), None, "another codec");
+        assert_eq!(recent.get(1, By(Codec::Zstd, 7), &bytes(1, 20)), None, "another dictionary");
+        assert_eq!(recent.get(1, ZSTD, &bytes(2, 20)), None, "another input of the same hash");
+        assert_eq!(recent.get(2, ZSTD, &bytes(1, 20)), None);
         recent.insert(1, pair(2, 20, 50));
-        assert_eq!(recent.get(1, Codec::Zstd, &bytes(2, 20)), Some(bytes(2, 50)));
+        assert_eq!(recent.get(1, ZSTD, &bytes(2, 20)), Some(bytes(2, 50)));
         assert_eq!((recent.bytes, recent.ages.len()), (70, 1));
     }
 
@@ -122,15 +126,15 @@ mod tests {
         let mut recent = Recent::new(1_000);
         recent.insert(0, pair(0, 20, 80));
         for number in 1..1_000 {
-            assert!(recent.get(0, Codec::Zstd, &bytes(0, 20)).is_some(), "in use, and gone at {number}");
+            assert!(recent.get(0, ZSTD, &bytes(0, 20)).is_some(), "in use, and gone at {number}");
             recent.insert(number, pair(number, 20, 80));
             let held: usize = recent.pairs.values().map(Pair::bytes).sum();
             assert_eq!((recent.bytes, recent.pairs.len()), (held, recent.ages.len()));
             assert!(recent.bytes <= 1_000);
         }
-        assert_eq!(recent.get(1, Codec::Zstd, &bytes(1, 20)), None);
+        assert_eq!(recent.get(1, ZSTD, &bytes(1, 20)), None);
         recent.insert(2_000, pair(1, 600, 600));
-        assert_eq!(recent.get(2_000, Codec::Zstd, &bytes(1, 600)), None, "larger than all room there is");
+        assert_eq!(recent.get(2_000, ZSTD, &bytes(1, 600)), None, "larger than all room there is");
         assert!(recent.bytes <= 1_000);
     }
 }

@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn body(text: &str, codec: Codec) -> Body {
-        let how = Compression { codec, level: 6, threshold_bytes: 1 };
+        let how = Compression { codec, level: 6, threshold_bytes: 1, dictionary: 0 };
         Body::of_value(&Value::json_text(text.to_owned()).unwrap(), how).unwrap()
     }
 

@@ -20,7 +20,7 @@ fn plain_bodies() {
 #[test]
 fn compressed_bodies_are_read() {
     for (name, codec) in [("body-json-gzip", Codec::Gzip), ("body-json-zstd", Codec::Zstd)] {
-        let how = Compression { codec, level: 6, threshold_bytes: 1 };
+        let how = Compression { codec, level: 6, threshold_bytes: 1, dictionary: 0 };
         let written = Body::of_value(&json(), how).unwrap();
         let read = Body::from_stored(golden(name, written.as_bytes()).into()).unwrap();
         assert_eq!((read.content(), read.codec()), (Content::Value(Encoding::Json), codec), "{name}");

@@ -65,6 +65,9 @@ struct Own<'a> {
     head: Option<&'a RawValue>,
     #[serde(borrow, default)]
     encoding: Cow<'a, str>,
+    /// What the value is compressed with; 0 for none.
+    #[serde(default)]
+    dictionary: u32,
     #[serde(borrow, default)]
     state: Option<Cow<'a, str>>,
 }
@@ -119,8 +122,9 @@ impl Own<'_> {
     }
 
     fn body(&self, key: &Key, head: &Head, text: &[u8]) -> Result<Body> {
+        let by = (head.codec, self.dictionary);
         if let Some(state) = &self.state {
-            return Body::from_parts(Content::State, head.codec, head.raw_len, &unbase64(state)?);
+            return Body::from_parts(Content::State, by, head.raw_len, &unbase64(state)?);
         }
         let encoding = match &*self.encoding {
             "json" => Encoding::Json,
@@ -132,10 +136,10 @@ impl Own<'_> {
         let shown_len = if plain { Some(head.raw_len as usize) } else { None };
         let shown = value_text(key, text, shown_len)?;
         if plain {
-            return Body::from_parts(content, Codec::None, head.raw_len, shown);
+            return Body::from_parts(content, by, head.raw_len, shown);
         }
         let shown: Cow<'_, str> = serde_json::from_slice(shown).map_err(not_an_entry)?;
-        Body::from_parts(content, head.codec, head.raw_len, &unbase64(&shown)?)
+        Body::from_parts(content, by, head.raw_len, &unbase64(&shown)?)
     }
 }
 
@@ -178,6 +182,9 @@ pub(crate) fn write(record: &Record) -> Result<Vec<u8>> {
     let encoded = serde_json::to_string(head)
         .map_err(|error| Error::new(ErrorKind::Internal, "metadata cannot be written").because(error))?;
     let _ = write!(text, "],\n  \"memlife\": {{\n    \"format\": {FORMAT},\n    \"head\": {encoded},\n");
+    if body.dictionary() != 0 {
+        let _ = writeln!(text, "    \"dictionary\": {},", body.dictionary());
+    }
     match shown.state {
         Some(state) => text.extend(["    \"state\": \"", &state, "\",\n"]),
         None => text.extend(["    \"encoding\": \"", shown.encoding, "\",\n"]),

@@ -5,7 +5,7 @@ use memlife_core::resolver;
 use memlife_core::{Encoding, Error, ErrorKind, Result, Timestamp, Value};
 
 /// How values that are only shown are compressed beside a compressed state: as the original did.
-const SHOWN: Compression = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 1 };
+const SHOWN: Compression = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 1, dictionary: 0 };
 
 /// Values beside the newest are shown while they fit in this; their state holds them all.
 pub(super) const MAX_SHOWN_BYTES: usize = 1 << 20;

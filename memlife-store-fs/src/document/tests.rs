@@ -5,7 +5,7 @@ use memlife_core::{Hlc, ReplicaId, Stamp, Value};
 use serde_json::Value as Json;
 
 const LIMIT: usize = 1 << 20;
-const GZIP: Compression = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 100 };
+const GZIP: Compression = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 100, dictionary: 0 };
 
 fn stamp(ms: u64) -> Stamp {
     Stamp::new(Hlc { at: Timestamp::from_ms(ms), counter: 3 }, ReplicaId(u64::MAX - 1))

@@ -57,7 +57,7 @@ pub async fn compressed_values_come_back(subject: &dyn Subject) {
     let s = Session::open(subject).await;
     let text = format!("\"{}\"", "memory ".repeat(1_000));
     for codec in [Codec::Gzip, Codec::Zstd] {
-        let how = Compression { codec, level: 3, threshold_bytes: 64 };
+        let how = Compression { codec, level: 3, threshold_bytes: 64, dictionary: 0 };
         let body = Body::of_value(&Value::json_text(text.clone()).unwrap(), how).unwrap();
         s.apply(Draft::new("a", Change::Op(Op::Put(body.clone())))).await;
         let record = s.record("a").await.unwrap();

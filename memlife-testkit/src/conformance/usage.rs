@@ -65,7 +65,7 @@ pub async fn overwriting_replaces_the_bytes(subject: &dyn Subject) {
 /// Every sort of change keeps the counts right.
 pub async fn every_change_keeps_the_counts(subject: &dyn Subject) {
     let s = Session::open(subject).await;
-    let packed = Compression { codec: Codec::Zstd, level: 3, threshold_bytes: 16 };
+    let packed = Compression { codec: Codec::Zstd, level: 3, threshold_bytes: 16, dictionary: 0 };
     let text = Value::json_text(format!("\"{}\"", "x".repeat(500))).unwrap();
     let body = Body::of_value(&text, packed).unwrap();
     s.apply(Draft::new("packed", Change::Op(Op::Put(body)))).await;

@@ -5,6 +5,7 @@
 pub mod callbacks;
 pub mod claims;
 pub mod clock_steps;
+pub mod dictionaries;
 pub mod expiry;
 pub mod kinds;
 pub mod lists;
@@ -165,6 +166,9 @@ macro_rules! with_engine_behaviours {
                 clock_steps: an_hour_forward_and_back_keeps_the_order_of_writes,
                 clock_steps: extreme_dates_are_survived,
                 clock_steps: a_clock_that_jumps_ahead_makes_sweeps_pause,
+                dictionaries: a_trained_dictionary_halves_small_values,
+                dictionaries: a_dictionary_is_kept_only_for_a_gain,
+                dictionaries: copies_name_no_dictionary_of_another_store,
                 expiry: a_past_deadline_is_accepted_invisible_and_told_as_expired,
                 expiry: a_read_without_renewal_renews_nothing_even_in_a_batch,
                 expiry: a_renewing_read_renews_and_coalesces,

@@ -290,4 +290,4 @@ impl Plan {
 
 /// Compresses whatever gets smaller by it.
 const PACKED: Compression =
-    Compression { codec: memlife_core::record::Codec::Zstd, level: 3, threshold_bytes: 32 };
+    Compression { codec: memlife_core::record::Codec::Zstd, level: 3, threshold_bytes: 32, dictionary: 0 };

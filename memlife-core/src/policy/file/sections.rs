@@ -198,7 +198,7 @@ pub(super) struct CompressionDefaults {
 
 impl Default for CompressionDefaults {
     fn default() -> Self {
-        let Compression { codec, level, threshold_bytes } = Compression::DEFAULT;
+        let Compression { codec, level, threshold_bytes, .. } = Compression::DEFAULT;
         CompressionDefaults { codec, level, threshold_bytes, origins: Origins::default() }
     }
 }
@@ -209,7 +209,7 @@ impl CompressionDefaults {
         let CompressionDefaults { codec, level, threshold_bytes, origins } = *self;
         let compression = match codec {
             Codec::None => Compression::NONE,
-            _ => Compression { codec, level, threshold_bytes },
+            _ => Compression { codec, level, threshold_bytes, dictionary: 0 },
         };
         (compression, origins)
     }
