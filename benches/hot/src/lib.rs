@@ -1,6 +1,7 @@
 //! The functions that every call of memlife goes through, one by one and with fixed inputs.
 //!
-//! `cargo bench -p memlife-hot` tells their times.
+//! `cargo bench -p memlife-hot` tells their times; `scripts/instructions` holds them to the instructions that they
+//! took before.
 
 mod key;
 mod lattice;
