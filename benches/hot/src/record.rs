@@ -13,7 +13,7 @@ const LARGE: usize = 4 << 10;
 const HUGE: usize = 512 << 10;
 const LIMIT: usize = 1 << 20;
 
-const GZIP: Compression = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 1024 };
+const GZIP: Compression = Compression { codec: Codec::Gzip, level: 6, threshold_bytes: 1024, dictionary: 0 };
 
 /// The head of a plain entry that lives for an hour.
 pub(crate) fn head() -> Result<Head> {
