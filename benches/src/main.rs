@@ -12,6 +12,7 @@ mod machine;
 mod measure;
 mod raw;
 mod report;
+mod script;
 mod stage;
 mod topic;
 mod workload;
@@ -36,7 +37,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(args: &Args) -> anyhow::Result<()> {
-    let stage = Stage::build(args)?;
+    let stage = Stage::build(args.places.folder.as_deref(), args.quick)?;
     let mut report = Report::new(Machine::here(stage.root())?, args.command());
     print!("{}", report.preface());
     for topic in Topic::ALL {

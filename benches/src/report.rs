@@ -130,7 +130,7 @@ impl Report {
 }
 
 const INTRODUCTION: &str = "\
-One run of `memlife-benches` on one machine. Where two things are compared, both were measured in the same run, in
+One run of `benches` on one machine. Where two things are compared, both were measured in the same run, in
 turn, at the same durability; the ratio is the middle one of all rounds, with the least and the most behind it.
 Rows that cannot be compared at equal durability are not here.
 ";

@@ -1,4 +1,3 @@
-use crate::args::Args;
 use crate::fill::{self, Life};
 use crate::workload;
 use anyhow::{Context, Result};
@@ -59,15 +58,15 @@ pub const SPREAD_AFTER: Duration = Duration::from_secs(2 * 3600);
 const HOUR_MS: u64 = 3_600_000;
 
 impl Stage {
-    /// A stage in the folder that `args` name.
-    pub fn build(args: &Args) -> Result<Self> {
+    /// A stage in `folder`, or beside this program.
+    pub fn build(folder: Option<&Path>, is_quick: bool) -> Result<Self> {
         let beside = std::env::current_exe().context("cannot tell where this program is")?;
-        let parent = args.folder.as_deref().or(beside.parent()).context("this program is nowhere")?;
+        let parent = folder.or(beside.parent()).context("this program is nowhere")?;
         let root = tempfile::Builder::new()
-            .prefix("memlife-benches-")
+            .prefix("benches-")
             .tempdir_in(parent)
             .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
-        let scale = if args.quick { QUICK } else { WHOLE };
+        let scale = if is_quick { QUICK } else { WHOLE };
         Ok(Stage { scale, root, big: OnceCell::new() })
     }
 

@@ -7,7 +7,6 @@ mod get;
 mod growth;
 mod lattices;
 mod million;
-mod peers;
 mod put;
 mod python;
 mod redb;

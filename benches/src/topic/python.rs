@@ -1,4 +1,3 @@
-use super::peers::Told;
 use super::sweep::sweep;
 use crate::args::Args;
 use crate::child;
@@ -7,11 +6,11 @@ use crate::drive::{self, pairs};
 use crate::figure::Figure;
 use crate::measure::{Duel, Stopwatch, seconds};
 use crate::report::Section;
+use crate::script::{self, Script};
 use crate::stage::{self, Stage};
 use crate::workload::{self, Item, Random};
 use anyhow::{Context, Result, ensure};
 use memlife::{Memory, PutOptions};
-use std::path::Path;
 
 const ABOUT: [&str; 3] = [
     "The same work: the same keys, values of the same shape, the same rules. Values go in as JSON values and come out \
@@ -48,24 +47,26 @@ struct Rehearsed {
 /// The same work as the Python original, and as diskcache.
 pub async fn measure(stage: &Stage, args: &Args) -> Result<Vec<Section>> {
     let mut sections = Vec::new();
-    match &args.python {
-        Some(script) => sections.push(beside_original(stage, script).await?),
-        None => eprintln!("left out: the Python original; name its script with --python"),
+    let original = script::original(&args.places);
+    match original.missing() {
+        None => sections.push(beside_original(stage, &original).await?),
+        Some(why) => eprintln!("left out: the Python original; {why}"),
     }
-    match &args.diskcache {
-        Some(script) => sections.push(beside_diskcache(stage, script).await?),
-        None => eprintln!("left out: diskcache; name its script with --diskcache"),
+    let diskcache = script::diskcache(&args.places);
+    match diskcache.missing() {
+        None => sections.push(beside_diskcache(stage, &diskcache).await?),
+        Some(why) => eprintln!("left out: diskcache; {why}"),
     }
     Ok(sections)
 }
 
-async fn beside_original(stage: &Stage, script: &Path) -> Result<Section> {
+async fn beside_original(stage: &Stage, script: &Script) -> Result<Section> {
     let entries = stage.scale.entries.to_string();
     let (mut sqlite, mut fs) = (duels::<5>(), duels::<5>());
     let (mut sqlite_anew, mut fs_anew) = (Duel::default(), Duel::default());
     for _ in 0..rounds(stage) {
         let before = [rehearse(stage, "sqlite").await?, rehearse(stage, "sqlite").await?];
-        let told = Told::by(script, &["bench", "--entries", &entries])?;
+        let told = script.run(&["bench", "--entries", &entries])?;
         let in_fs = rehearse(stage, "fs").await?;
         let after = [rehearse(stage, "sqlite").await?, rehearse(stage, "sqlite").await?];
         for (at, operation) in OPERATIONS.into_iter().enumerate() {
@@ -167,13 +168,13 @@ async fn get_each(memory: &Memory, items: &[Item]) -> Result<f64> {
     Ok(watch.seconds() / items.len() as f64)
 }
 
-async fn beside_diskcache(stage: &Stage, script: &Path) -> Result<Section> {
+async fn beside_diskcache(stage: &Stage, script: &Script) -> Result<Section> {
     const OPERATIONS: [&str; 3] = ["store", "retrieve", "cleanup"];
     let entries = stage.scale.entries.to_string();
     let mut duels = duels::<3>();
     for _ in 0..rounds(stage) {
         let ours = rehearse_text(stage).await?;
-        let told = Told::by(script, &["--entries", &entries])?;
+        let told = script.run(&["--entries", &entries])?;
         for ((operation, duel), ours) in OPERATIONS.into_iter().zip(&mut duels).zip(ours) {
             duel.push(ours, told.seconds(operation)?);
         }
