@@ -1,11 +1,19 @@
+use crate::compare::CompareArgs;
 use crate::topic::Topic;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
 /// What to measure.
 #[derive(Debug, Parser)]
-#[command(name = "benches", about = "Measures memlife beside what its users could pick instead")]
+#[command(
+    name = "benches",
+    about = "Measures memlife beside what its users could pick instead",
+    args_conflicts_with_subcommands = true
+)]
 pub struct Args {
+    /// Something else than the topics
+    #[command(subcommand)]
+    pub task: Option<Task>,
     /// Measure this topic alone; may be given several times
     #[arg(long, value_enum, value_name = "NAME")]
     pub only: Vec<Topic>,
@@ -24,6 +32,13 @@ pub struct Args {
     /// Only do this errand and print its figures as JSON
     #[arg(long, hide = true, num_args = 2, value_names = ["ERRAND", "URL"])]
     pub child: Option<Vec<String>>,
+}
+
+/// What is done instead of measuring the topics.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Does the same work in each store and each peer, and sets them beside each other
+    Compare(CompareArgs),
 }
 
 /// Where things are on this machine.

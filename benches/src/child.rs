@@ -52,7 +52,7 @@ pub async fn run(errand: &[String]) -> Result<()> {
         }
         _ => anyhow::bail!("there is no errand {errand:?}"),
     };
-    let found = Found { entries, seconds: watch.seconds(), peak_bytes: peak_bytes()? };
+    let found = Found { entries, seconds: watch.seconds(), peak_bytes: peak_bytes("self")? };
     println!("{}", serde_json::to_string(&found)?);
     Ok(())
 }
@@ -66,10 +66,20 @@ pub fn send(errand: &str, url: &str) -> Result<Found> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-fn peak_bytes() -> Result<u64> {
-    let status =
-        std::fs::read_to_string("/proc/self/status").context("this system does not tell peak memory")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+/// The most memory that a process, by its number or `self`, ever had resident.
+pub fn peak_bytes(process: &str) -> Result<u64> {
+    status_bytes(process, "VmHWM:")
+}
+
+/// The memory that a process has resident now.
+pub fn resident_bytes(process: &str) -> Result<u64> {
+    status_bytes(process, "VmRSS:")
+}
+
+fn status_bytes(process: &str, field: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))
+        .context("this system does not tell a process's memory")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    Ok(kibibytes.context("this system does not tell peak memory")? * 1024)
+    Ok(kibibytes.context("this system does not tell a process's memory")? * 1024)
 }

@@ -1,18 +1,21 @@
 use anyhow::{Context, Result};
 use memlife::{Clock, SystemClock};
+use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
 /// What the figures were measured on.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Machine {
-    date: String,
+    /// When it was looked at.
+    pub date: String,
     cores: usize,
     model: String,
     memory: String,
     kernel: String,
     file_system: String,
+    #[serde(rename = "compiler")]
     rustc: String,
     load: String,
 }

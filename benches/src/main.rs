@@ -3,6 +3,7 @@
 
 mod args;
 mod child;
+mod compare;
 mod comparison;
 mod drive;
 mod figure;
@@ -17,7 +18,7 @@ mod stage;
 mod topic;
 mod workload;
 
-use args::Args;
+use args::{Args, Task};
 use clap::Parser;
 use machine::Machine;
 use report::Report;
@@ -30,9 +31,10 @@ const WORKERS: usize = 2;
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-    match &args.child {
-        Some(errand) => runtime.block_on(child::run(errand)),
-        None => runtime.block_on(run(&args)),
+    match (&args.task, &args.child) {
+        (Some(Task::Compare(args)), _) => runtime.block_on(compare::run(args)),
+        (None, Some(errand)) => runtime.block_on(child::run(errand)),
+        (None, None) => runtime.block_on(run(&args)),
     }
 }
 

@@ -16,9 +16,12 @@ pub struct Row {
     /// Its key.
     pub key: String,
     class: i64,
-    group: i64,
-    stored: i64,
-    head: Vec<u8>,
+    /// Whose usage it counts to.
+    pub group: i64,
+    /// Its sizes.
+    pub stored: i64,
+    /// Its metadata.
+    pub head: Vec<u8>,
     body: Vec<u8>,
 }
 
@@ -36,22 +39,24 @@ impl Raw {
         Ok(Raw { connection })
     }
 
+    /// The connection alone.
+    pub fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// Every user's row, as memlife wrote it.
     pub fn rows(&self) -> Result<Vec<Row>> {
         let mut select = self.connection.prepare(
             "SELECT key, class, grp, sizes, head, body FROM entry WHERE key > char(2) ORDER BY id",
         )?;
-        let rows = select.query_map([], |row| {
-            Ok(Row {
-                key: row.get(0)?,
-                class: row.get(1)?,
-                group: row.get(2)?,
-                stored: row.get(3)?,
-                head: row.get(4)?,
-                body: row.get(5)?,
-            })
-        })?;
+        let rows = select.query_map([], Row::of)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The row of `key`, as memlife wrote it.
+    pub fn row(&self, key: &str) -> Result<Row> {
+        let sql = "SELECT key, class, grp, sizes, head, body FROM entry WHERE key = ?1";
+        Ok(self.connection.query_row(sql, [key], Row::of)?)
     }
 
     /// How many users' rows there are.
@@ -120,6 +125,19 @@ impl Raw {
             machine: steps(StatementStatus::VmStep),
             scanned: steps(StatementStatus::FullscanStep),
             sorts: steps(StatementStatus::Sort),
+        })
+    }
+}
+
+impl Row {
+    fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Row {
+            key: row.get(0)?,
+            class: row.get(1)?,
+            group: row.get(2)?,
+            stored: row.get(3)?,
+            head: row.get(4)?,
+            body: row.get(5)?,
         })
     }
 }

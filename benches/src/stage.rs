@@ -55,7 +55,8 @@ pub struct Big {
 pub const ADJACENT_AFTER: Duration = Duration::from_secs(2 * 3600);
 /// When the spread lot has, after the adjacent one.
 pub const SPREAD_AFTER: Duration = Duration::from_secs(2 * 3600);
-const HOUR_MS: u64 = 3_600_000;
+/// Milliseconds of an hour.
+pub const HOUR_MS: u64 = 3_600_000;
 
 impl Stage {
     /// A stage in `folder`, or beside this program.

@@ -41,7 +41,8 @@ pub fn coordination(count: usize) -> Vec<Item> {
     under("coordination", "e", count, SMALL)
 }
 
-fn under(first_segment: &str, letter: &str, count: usize, bytes: usize) -> Vec<Item> {
+/// `count` entries with texts of `bytes`, spread over 97 namespaces.
+pub fn under(first_segment: &str, letter: &str, count: usize, bytes: usize) -> Vec<Item> {
     let mut random = Random::new(7);
     (0..count)
         .map(|at| Item {
