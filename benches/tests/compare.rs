@@ -4,9 +4,9 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn compare(folder: &Path, flags: &[&str]) -> Output {
+fn compare(folder: &Path, flags: &[&str]) -> std::io::Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_benches"));
-    command.current_dir(folder).arg("compare").args(flags).output().unwrap()
+    command.current_dir(folder).arg("compare").args(flags).output()
 }
 
 #[test]
@@ -14,7 +14,7 @@ fn a_small_comparison_has_every_row() {
     // Beside the program, as its own folders are: others may be in memory.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let flags = "--stores memory,sqlite --peers moka,raw-sqlite --entries 200 --rounds 1 --json all.json --html page.html";
-    let output = compare(folder.path(), &flags.split(' ').collect::<Vec<_>>());
+    let output = compare(folder.path(), &flags.split(' ').collect::<Vec<_>>()).unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
 
@@ -49,7 +49,7 @@ fn a_small_comparison_has_every_row() {
 fn a_peer_that_cannot_run_is_named_with_the_reason() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let flags = "--stores memory --peers python --python gone.py --entries 64 --rounds 1 --json all.json";
-    let output = compare(folder.path(), &flags.split(' ').collect::<Vec<_>>());
+    let output = compare(folder.path(), &flags.split(' ').collect::<Vec<_>>()).unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && told.contains("missing: python: its script gone.py is not there"),
@@ -63,7 +63,7 @@ fn a_peer_that_cannot_run_is_named_with_the_reason() {
 #[test]
 fn what_cannot_be_written_is_told_before_anything_is_measured() {
     let folder = tempfile::tempdir().unwrap();
-    let output = compare(folder.path(), &["--json", "no/such/folder/all.json"]);
+    let output = compare(folder.path(), &["--json", "no/such/folder/all.json"]).unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && told.contains("cannot write no/such/folder/all.json"), "{told}");
     assert!(!told.contains("round 1"), "{told}");

@@ -137,16 +137,16 @@ impl Operation {
             Operation::HitShared => format!("get, hit, {TASKS} tasks"),
             Operation::Miss => "get, miss, 1 task".to_owned(),
             Operation::MissShared => format!("get, miss, {TASKS} tasks"),
-            Operation::PutCompressed => "put of 8 KiB, compressed".to_owned(),
-            Operation::GetCompressed => "get of 8 KiB, compressed".to_owned(),
-            Operation::Swap => "compare and swap, 1 task".to_owned(),
-            Operation::AddOwn => format!("add to own counter, {TASKS} tasks"),
-            Operation::AddHot => format!("add to one counter, {TASKS} tasks"),
-            Operation::ListPage => "list, pages of 100".to_owned(),
+            Operation::PutCompressed => "put, 8 KiB, compressed".to_owned(),
+            Operation::GetCompressed => "get, 8 KiB, compressed".to_owned(),
+            Operation::Swap => "compare and swap".to_owned(),
+            Operation::AddOwn => format!("own counters, {TASKS} tasks"),
+            Operation::AddHot => format!("one counter, {TASKS} tasks"),
+            Operation::ListPage => "list, pages".to_owned(),
             Operation::Export => "export, entries".to_owned(),
             Operation::Import => "import, entries".to_owned(),
             Operation::Sweep(stored) => {
-                format!("sweep of {} in {}", number(load.due_count()), number(load.stored(stored)))
+                format!("sweep, {} in {}", number(load.due_count()), number(load.stored(stored)))
             }
             Operation::Open(stored) => format!("open with {}", number(load.stored(stored))),
             Operation::Disk => "bytes on disk, per entry".to_owned(),

@@ -8,9 +8,9 @@ use crate::figure::rounded;
 use crate::measure::Spread;
 use std::fmt::Write;
 
-const WIDTH: f64 = 520.0;
+const WIDTH: f64 = 540.0;
 /// Where the plot is; names are before it, figures behind.
-const PLOT: (f64, f64) = (172.0, 428.0);
+const PLOT: (f64, f64) = (196.0, 450.0);
 const TOP: f64 = 24.0;
 const ROW: f64 = 22.0;
 /// The most marks that there is room for.
@@ -25,7 +25,8 @@ pub fn chart(findings: &Findings, store: Who, raw: Who) -> String {
     let Some(axis) = Axis::around(values, 2.0, PLOT) else { return String::new() };
     let height = TOP + ROW * ratios.len() as f64 + 8.0;
     let mut chart = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{} beside {}: ratio per operation\">\n",
+        "<div class=\"chart\" tabindex=\"0\">\n\
+         <svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{} beside {}: ratio per operation\">\n",
         escape(&store.name()),
         escape(&raw.name())
     );
@@ -66,7 +67,7 @@ pub fn chart(findings: &Findings, store: Who, raw: Who) -> String {
             None => gap(findings, [store, raw], operation, middle),
         });
     }
-    chart.push_str("</svg>");
+    chart.push_str("</svg>\n</div>");
     chart
 }
 
@@ -81,13 +82,16 @@ fn bar(axis: &Axis, middle: f64, ratio: Spread, about: &str) -> String {
         "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"12\" rx=\"1.5\"/>",
         middle - 6.0
     );
-    let _ = writeln!(
-        bar,
-        "<path class=\"whisker\" d=\"M{least:.1} {middle:.1}H{most:.1}M{least:.1} {top:.1}V{bottom:.1}M{most:.1} \
+    let _ = match ratio.min == ratio.max {
+        true => Ok(()),
+        false => writeln!(
+            bar,
+            "<path class=\"whisker\" d=\"M{least:.1} {middle:.1}H{most:.1}M{least:.1} {top:.1}V{bottom:.1}M{most:.1} \
          {top:.1}V{bottom:.1}\"/>",
-        top = middle - 3.0,
-        bottom = middle + 3.0
-    );
+            top = middle - 3.0,
+            bottom = middle + 3.0
+        ),
+    };
     let _ = writeln!(
         bar,
         "<text class=\"value\" x=\"{}\" y=\"{:.1}\">{}×</text></g>",

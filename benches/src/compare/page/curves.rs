@@ -7,10 +7,10 @@ use crate::figure::{Unit, grouped, show};
 use crate::measure::Spread;
 use std::fmt::Write;
 
-const WIDTH: f64 = 520.0;
+const WIDTH: f64 = 540.0;
 const HEIGHT: f64 = 300.0;
 /// Where the plot is; names are behind it.
-const ACROSS: (f64, f64) = (62.0, 410.0);
+const ACROSS: (f64, f64) = (74.0, 420.0);
 /// Its bottom and its top.
 const UP: (f64, f64) = (256.0, 14.0);
 /// How far names stay apart.
@@ -36,7 +36,8 @@ pub fn chart(
     let stored = Stored::ALL.map(|stored| findings.load.stored(stored) as f64);
     let across = Axis { ends: (stored[0], stored[stored.len() - 1]), places: ACROSS };
     let mut chart = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}, at level {level}\">\n",
+        "<div class=\"chart\" tabindex=\"0\">\n\
+         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}, at level {level}\">\n",
         escape(about)
     );
     chart.push_str(&grid(&across, &up, &stored));
@@ -44,7 +45,7 @@ pub fn chart(
         chart.push_str(&line(*who, points, &across, &up));
     }
     chart.push_str(&names(&lines, &across, &up));
-    chart.push_str("</svg>\n");
+    chart.push_str("</svg>\n</div>");
     Some(chart)
 }
 
@@ -113,25 +114,30 @@ fn line(who: Who, points: &Points, across: &Axis, up: &Axis) -> String {
     line
 }
 
-/// Each line's name beside its end, and none on another.
+/// Each line's name: behind the plot, none on another, or beside the last point of one that ends before.
 fn names(lines: &[(Who, Points)], across: &Axis, up: &Axis) -> String {
     let end =
         |points: &Points| points.last().map(|(stored, spread)| (across.at(*stored), up.at(spread.median)));
-    let mut ends: Vec<(Who, (f64, f64))> =
-        lines.iter().filter_map(|(who, points)| Some((*who, end(points)?))).collect();
-    ends.sort_by(|(_, one), (_, other)| one.1.total_cmp(&other.1));
-    let wanted: Vec<f64> = ends.iter().map(|(_, (_, y))| *y).collect();
+    let ends = lines.iter().filter_map(|(who, points)| Some((*who, end(points)?)));
+    let (mut whole, short): (Vec<_>, Vec<_>) = ends.partition(|(_, (x, _))| *x >= ACROSS.1 - 1.0);
+    whole.sort_by(|(_, one), (_, other)| one.1.total_cmp(&other.1));
+    let wanted: Vec<f64> = whole.iter().map(|(_, (_, y))| *y).collect();
+    let start = ACROSS.1 + 14.0;
     let mut names = String::new();
-    for ((who, (x, y)), place) in ends.into_iter().zip(apart(&wanted, UP.1, UP.0)) {
-        let start = ACROSS.1 + 14.0;
+    for ((who, (x, y)), place) in whole.into_iter().zip(apart(&wanted, UP.1, UP.0)) {
+        let (class, from, to) = (class(who), x + 5.0, start - 3.0);
         let _ = writeln!(
             names,
-            "<g class=\"{class}\"><path class=\"leader\" d=\"M{:.1} {y:.1}L{:.1} {place:.1}\"/><text class=\"label\" \
-             x=\"{start}\" y=\"{:.1}\">{who}</text></g>",
-            x + 5.0,
-            start - 3.0,
-            place + 4.0,
-            class = class(who),
+            "<g class=\"{class}\"><path class=\"leader\" d=\"M{from:.1} {y:.1}L{to:.1} {place:.1}\"/><text \
+             class=\"label\" x=\"{start}\" y=\"{:.1}\">{who}</text></g>",
+            place + 4.0
+        );
+    }
+    for (who, (x, y)) in short {
+        let (class, x, y) = (class(who), x + 8.0, y - 6.0);
+        let _ = writeln!(
+            names,
+            "<g class=\"{class}\"><text class=\"label\" x=\"{x:.1}\" y=\"{y:.1}\">{who}</text></g>"
         );
     }
     names

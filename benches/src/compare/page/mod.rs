@@ -10,7 +10,7 @@ use super::findings::{Findings, Member};
 use super::operation::{Operation, Stored};
 use super::text;
 use super::who::Level;
-use crate::figure::grouped;
+use crate::figure::{grouped, rounded};
 use escape::escape;
 use std::fmt::Write;
 
@@ -24,7 +24,14 @@ pub fn render(findings: &Findings) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>memlife beside its peers</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
     );
-    let parts = [header(findings), reading(findings), limits(findings), growth(findings), whole(findings)];
+    let parts = [
+        header(findings),
+        glance(findings),
+        reading(findings),
+        limits(findings),
+        growth(findings),
+        whole(findings),
+    ];
     page.extend(parts);
     page.push_str(&notes(findings));
     page.push_str("</main>\n</body>\n</html>\n");
@@ -37,7 +44,7 @@ fn header(findings: &Findings) -> String {
     for line in machine.lines() {
         let (name, value) = line.trim_start_matches("- ").split_once(": ").unwrap_or(("", line));
         // Writing into a string does not fail.
-        let _ = write!(list, "<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(value));
+        let _ = writeln!(list, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
     }
     let load = &findings.load;
     format!(
@@ -50,6 +57,31 @@ fn header(findings: &Findings) -> String {
         escape(&findings.machine.date),
         escape(&findings.command),
     )
+}
+
+/// What most want to know first: a few figures of each store, and how near its limit they are.
+fn glance(findings: &Findings) -> String {
+    let operations = [Operation::Hit, Operation::PutShared, Operation::Sweep(Stored::Hundredfold)];
+    let mut cards = String::new();
+    for Member { name, level } in findings.stores() {
+        let _ =
+            write!(cards, "<div class=\"card\"><h3>{name} <small><code>{level}</code></small></h3>\n<dl>\n");
+        for operation in operations {
+            let figure = escape(&text::figure(findings, *name, operation));
+            let ratio = name.raw_limit().and_then(|raw| Some((raw, findings.ratio(*name, raw, operation)?)));
+            let ratio =
+                ratio.map_or_else(String::new, |(raw, ratio)| format!("{}× {raw}", rounded(ratio.median)));
+            let title = escape(&operation.title(&findings.load));
+            let _ =
+                writeln!(cards, "<div><dt>{title}</dt><dd><b>{figure}</b> <span>{ratio}</span></dd></div>");
+        }
+        cards.push_str("</dl></div>\n");
+    }
+    if cards.is_empty() {
+        cards
+    } else {
+        format!("<section class=\"glance\" aria-label=\"At a glance\">\n{cards}</section>\n")
+    }
 }
 
 fn reading(findings: &Findings) -> String {
@@ -90,10 +122,13 @@ fn limit(findings: &Findings, Member { name, level }: &Member) -> String {
     format!("<figure class=\"panel\">\n{title}\n{body}\n</figure>\n")
 }
 
+/// What a chart of growth is about, and which operation answers it.
+type Question<'t> = (&'t str, fn(Stored) -> Operation);
+
 fn growth(findings: &Findings) -> String {
     let due = grouped(findings.load.due_count() as u64);
     let sweep = format!("Time of a sweep that finds {due} due");
-    let questions: [(&str, fn(Stored) -> Operation); 2] =
+    let questions: [Question<'_>; 2] =
         [(&sweep, Operation::Sweep), ("Time until a store answers after it was closed", Operation::Open)];
     let mut panels = String::new();
     for (title, operation) in questions {
@@ -101,7 +136,7 @@ fn growth(findings: &Findings) -> String {
             if let Some(chart) = curves::chart(findings, level, operation, title) {
                 let _ = write!(
                     panels,
-                    "<figure class=\"panel\">\n<h3>{title} <small><code>{level}</code></small></h3>\n{chart}</figure>\n"
+                    "<figure class=\"panel\">\n<h3>{title} <small><code>{level}</code></small></h3>\n{chart}\n</figure>\n"
                 );
             }
         }
