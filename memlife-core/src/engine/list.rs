@@ -7,7 +7,7 @@ use crate::{Key, Result, Timestamp};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Records a page reads; with bodies, the page also ends once they pass [`PAGE_BYTES`].
+/// The most records a page reads; with bodies, the page also ends once they pass [`PAGE_BYTES`].
 const PAGE: usize = 500;
 const PAGE_BYTES: usize = 4 << 20;
 
@@ -20,6 +20,9 @@ pub struct Listing {
     clock: Timestamp,
     next: Option<Key>,
     given: u64,
+    /// Records of the next page: no more than were asked for, and twice as many each time that they were not enough,
+    /// since not all of them may be shown.
+    page_records: usize,
     exhausted: bool,
     failed: bool,
 }
@@ -29,9 +32,11 @@ impl Memory {
     /// entry written meanwhile may or may not be among them.
     pub fn list(&self, options: ListOptions) -> Listing {
         let prefix = options.pattern.as_ref().and_then(Pattern::literal_prefix).map(Into::into);
+        let most = options.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE);
         Listing {
             memory: self.clone(),
             next: options.after.clone(),
+            page_records: most.clamp(1, PAGE),
             options,
             prefix,
             page: VecDeque::new(),
@@ -153,12 +158,13 @@ impl Listing {
         let scan = Scan {
             within: self.prefix.clone(),
             after: self.next.clone(),
-            limit: PAGE,
+            limit: self.page_records,
             want,
             bytes: PAGE_BYTES,
             system: false,
         };
         let page = self.memory.inner.store.scan(&scan).await?;
+        self.page_records = (self.page_records * 2).min(PAGE);
         self.clock = page.clock;
         self.exhausted = page.next.is_none();
         self.next = page.next;
