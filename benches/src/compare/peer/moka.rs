@@ -10,8 +10,10 @@ use moka::sync::Cache;
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// How long what is to be swept lives: long enough for none of it to go while the rest is still put.
+const BRIEF: Duration = Duration::from_secs(1);
 /// It files what expires under whole seconds and looks at those that are past.
-const TURN: Duration = Duration::from_millis(1_500);
+const TURN: Duration = Duration::from_millis(2_500);
 
 /// The cache moka.
 pub struct Moka(Cache<String, Held>);
@@ -22,12 +24,12 @@ struct Held {
     life: Life,
 }
 
-/// Ends at once what is to be swept.
+/// Ends soon what is to be swept.
 struct ByLife;
 
 impl Expiry<String, Held> for ByLife {
     fn expire_after_create(&self, _key: &String, held: &Held, _created_at: Instant) -> Option<Duration> {
-        (held.life == Life::Over).then_some(Duration::from_millis(1))
+        (held.life == Life::Over).then_some(BRIEF)
     }
 }
 
