@@ -234,6 +234,8 @@ for n = 1, placement_count do
   local p = {}
   p.kind, p.class, p.origin, p.mode, p.expiry, has_ttl, p.ttl, p.threshold, from = fields('>BBBBI6BI6I4', text)
   p.has_ttl, p.rule = has_ttl == 1, sub(text, from)
+  -- As far as `put_over` reads a record that it can replace: to the end of such a rule.
+  p.peeked = printed('%d', HEAD_BYTES + #p.rule + 31)
   placements[n] = p
 end
 
@@ -320,7 +322,8 @@ local function put_all()
   for i = 1, (#ARGV + 1 - at) / 2 do
     local argument, record = ARGV[at], KEYS[RECORDS + i]
     local _, _, guard, _, place_of, system, namespace_len = fields(WRITE, argument)
-    local p, key, text = placements[place_of], sub(record, name_bytes + 1), call('GETRANGE', record, '0', PEEKED)
+    local p, key = placements[place_of], sub(record, name_bytes + 1)
+    local text = call('GETRANGE', record, '0', p.peeked)
     local value, answer, locator, instant, was_class, ended =
       put_over(text, key, guard, p, system, namespace_len, argument, ARGV[at + 1])
     if not value then

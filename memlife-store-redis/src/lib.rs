@@ -1,6 +1,7 @@
 //! memlife's store on a Redis or Valkey server.
 //!
-//! One round trip reads an entry, and one decides and carries out a write: a script on the server is the twin of
+//! One round trip reads an entry, and those that are asked for meanwhile share the next; one decides and carries out a
+//! write: a script on the server is the twin of
 //! [`decide`](memlife_core::decide()) for registers, counters, touches, deletes and guards. What the script leaves over
 //! is decided here, by the function itself, and carried out only if its shard has not changed meanwhile.
 //!
