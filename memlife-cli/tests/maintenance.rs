@@ -195,7 +195,11 @@ fn values_are_packed_with_a_dictionary_once_it_is_trained() {
         stored["stored_bytes"].as_u64().unwrap() * 2 <= stored["raw_bytes"].as_u64().unwrap(),
         "{stored}"
     );
-    // The copy is whole without the store that it was made from.
+    place.done(&["verify"]);
+    // An export and a copy are whole without the store that they were made from.
+    let other = Place::new();
+    assert_eq!(other.run_with(&["import"], place.done(&["export", "--state"])).code, 0);
+    assert_eq!(other.done(&["get", "session/new"]).trim_end(), value(1_000));
     place.done(&["copy", "sqlite:.memlife/store.db", "fs:copied"]);
     std::fs::remove_file(place.path().join(".memlife/store.db")).unwrap();
     assert_eq!(place.done(&["--store", "fs:copied", "get", "session/new"]).trim_end(), value(1_000));

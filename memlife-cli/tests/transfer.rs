@@ -228,3 +228,38 @@ fn what_loses_its_key_to_another_kind_is_shown_and_taken_back() {
     there.done(&["conflicts", "lost", "--clear"]);
     assert_eq!(there.run(&["conflicts", "lost"]).code, 1);
 }
+
+#[test]
+fn values_that_two_stores_pack_differently_are_no_difference() {
+    let (here, there) = (Place::new(), Place::new());
+    here.write(".memlife/policies.yaml", "namespaces: [{namespace: 'session/**', ttl: 24h}]");
+    let import = |notes: &str, keys: std::ops::Range<u32>| {
+        let line = |i: u32| {
+            let value = json!({"task": i * 7_919, "status": "running", "notes": notes});
+            json!({"key": format!("session/{i}"), "value": value}).to_string() + "\n"
+        };
+        assert_eq!(here.run_with(&["import"], keys.map(line).collect::<String>()).code, 0);
+    };
+    let train = || {
+        let training = here.json(&["policy", "train", "--rule", "session/**"])[0].clone();
+        assert_eq!(training["result"], "gain", "{training}");
+    };
+    let early = "waits for the merge of the other branch and then runs the whole suite again";
+    import(early, 0..200);
+    train();
+    import(early, 200..300);
+    import("Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich, bis es Nacht wird", 300..1_500);
+    train();
+    let own = "sqlite:.memlife/store.db";
+    let other = format!("sqlite:{}", there.path().join("other.db").display());
+    // Each a process of its own, which knows at first no dictionary, or the one in use alone: here it meets the other
+    // when values are read, and on the way back where the store itself compares the two.
+    for (from, to, joined) in [(own, &*other, 1_500), (&*other, own, 0), (own, &*other, 0), (&*other, own, 0)]
+    {
+        let report = here.json(&["copy", from, to]);
+        assert_eq!((&report["joined"], &report["refused"]), (&joined.into(), &0.into()), "{report}");
+    }
+    let packing =
+        |store: &str| here.json(&["--store", store, "get", "session/250", "--meta"])["compression"].clone();
+    assert_eq!((packing(own), packing(&other)), (json!("zstd"), json!("none")));
+}

@@ -56,7 +56,10 @@ impl FsStore {
         let location = config.directory.display().to_string();
         let mut index =
             Index::open(&index_config(config), "fs", location, Some(files.clone())).map_err(of_index)?;
-        index.info_mut().warnings.extend(warnings);
+        let info = index.info_mut();
+        info.warnings.extend(warnings);
+        // memlife's own entries are in the index alone, which may be moved away and is made anew from the files.
+        info.keeps_dictionaries = false;
         if !index.info().read_only {
             let warning = Scrub::new(&files, &index).prepare().map_err(of_index)?;
             index.info_mut().warnings.extend(warning);

@@ -97,6 +97,7 @@ fn info(config: &RedbConfig, identity: &Identity, read_only: bool) -> StoreInfo 
         max_durability: Durability::Disk,
         read_only,
         keeps_time: false,
+        keeps_dictionaries: true,
         limits,
         warnings,
     }

@@ -41,6 +41,7 @@ pub(crate) async fn open(config: &RedisConfig) -> Result<Server> {
         max_durability: durability,
         read_only: false,
         keeps_time: config.wall == Wall::Server,
+        keeps_dictionaries: true,
         limits: config.limits,
         warnings,
     };

@@ -74,6 +74,7 @@ impl Index {
             max_durability: Durability::Disk,
             read_only: opened.is_read_only,
             keeps_time: false,
+            keeps_dictionaries: true,
             limits,
             warnings: place::warnings(&config.path),
         };

@@ -1,15 +1,22 @@
 //! The store as the engine sees it: what comes out names no dictionary that the process does not know, and what goes in
 //! names none that the store does not keep.
 
-use crate::record::{Body, Codec, Compression, Content, Dictionary, MAX_RAW_BYTES, Record};
+use super::write::internal;
+use crate::record::{
+    Body, Codec, Compression, Content, Dictionary, MAX_DICTIONARY_BYTES, MAX_RAW_BYTES, Record,
+};
 use crate::store::{
-    Batch, Change, Changes, Feed, FeedItem, Fetched, Op, Outcome, Page, Scan, Store, Want, Write,
+    Batch, Change, Changes, Feed, FeedItem, Fetched, Op, Outcome, Page, Repair, Scan, Store, Verification,
+    Want, Write,
 };
 use crate::{Error, ErrorKind, Key, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Dictionaries that are read at once.
+const PAGE: usize = 64;
 
 /// Which dictionary new values of each rule are compressed with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +74,25 @@ impl Shelf {
     }
 
     pub async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
+        let mut outcomes = self.apply_once(batch).await?;
+        let is_damage = |outcome: &Result<Outcome>| {
+            outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt)
+        };
+        if outcomes.iter().any(is_damage) && Box::pin(self.learn_all()).await? {
+            // A store that joins two values of one stamp reads them, and this process did not know by which dictionary.
+            // What failed has done nothing, so it is asked for once more.
+            let failed = batch.writes.iter().zip(&outcomes).filter(|(_, outcome)| is_damage(outcome));
+            let writes = failed.map(|(write, _)| write.clone()).collect();
+            let again = Batch { token: None, writes, ..*batch };
+            let mut told = Box::pin(self.apply_once(&again)).await?.into_iter();
+            for outcome in outcomes.iter_mut().filter(|outcome| is_damage(outcome)) {
+                *outcome = told.next().unwrap_or_else(|| Err(internal("the store answered no write")));
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn apply_once(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
         let is_foreign = |write: &Write| body_of(write).is_some_and(|body| !self.keeps(body.dictionary()));
         let outcomes = if batch.writes.iter().any(is_foreign) {
             Box::pin(self.apply_foreign(batch)).await?
@@ -80,13 +106,15 @@ impl Shelf {
             | Outcome::NotNative { current } => current.as_deref(),
         });
         self.learn_of(records).await?;
-        if outcomes.iter().any(|outcome| matches!(outcome, Err(error) if error.kind() == ErrorKind::Corrupt))
-        {
-            // A store may have had to read a value with a dictionary that another process has trained since: the next
-            // attempt finds it.
-            Box::pin(self.learn_all()).await?;
-        }
         Ok(outcomes)
+    }
+
+    pub async fn verify(&self, repair: Repair) -> Result<Verification> {
+        // A value whose dictionary the process does not know looks like a damaged one.
+        if let Err(error) = self.learn_all().await {
+            tracing::warn!(%error, "dictionaries cannot be read");
+        }
+        self.store.verify(repair).await
     }
 
     /// The dictionary for new values of this rule; 0 for none.
@@ -138,29 +166,44 @@ impl Shelf {
         if keys.is_empty() {
             return Ok(());
         }
-        for record in self.store.get(&keys, Want::Whole).await?.slots.into_iter().flatten() {
-            let value = record.into_body()?.into_value(MAX_RAW_BYTES)?;
-            let dictionary = Dictionary::learn(&value.bytes)?;
-            self.kept_mut().ids.insert(dictionary.id());
-        }
+        self.take_in(self.store.get(&keys, Want::Whole).await?.slots.into_iter().flatten());
         Ok(())
     }
 
-    async fn learn_all(&self) -> Result<()> {
+    /// Reads all dictionaries of the store; whether any was new.
+    async fn learn_all(&self) -> Result<bool> {
+        let before = self.kept().ids.len();
         let within = Key::system("dictionary")?;
-        let scan = Scan {
-            within: Some(within.as_str().into()),
-            limit: 1_000,
-            want: Want::Whole,
-            system: true,
-            ..Scan::default()
-        };
-        for record in self.store.scan(&scan).await?.records.into_iter().flatten() {
-            let value = record.into_body()?.into_value(MAX_RAW_BYTES)?;
-            let dictionary = Dictionary::learn(&value.bytes)?;
-            self.kept_mut().ids.insert(dictionary.id());
+        let mut after = None;
+        loop {
+            let scan = Scan {
+                within: Some(within.as_str().into()),
+                after,
+                limit: PAGE,
+                system: true,
+                ..Scan::default()
+            };
+            let page = self.store.scan(&scan).await?;
+            self.take_in(page.records.into_iter().flatten());
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(self.kept().ids.len() > before),
+            }
         }
-        Ok(())
+    }
+
+    /// Learns the dictionaries that these records hold. Whoever meets a value of one that cannot be read is told then.
+    fn take_in(&self, records: impl Iterator<Item = Record>) {
+        for record in records.filter(|record| record.head.alive) {
+            let key = record.key.clone();
+            let value = record.into_body().and_then(|body| body.into_value(MAX_DICTIONARY_BYTES));
+            match value.and_then(|value| Dictionary::learn(&value.bytes)) {
+                Ok(dictionary) => {
+                    self.kept_mut().ids.insert(dictionary.id());
+                }
+                Err(error) => tracing::warn!(%error, %key, "a dictionary cannot be read"),
+            }
+        }
     }
 
     /// Carries out a batch with bodies from elsewhere: those with a dictionary that is not kept here are compressed

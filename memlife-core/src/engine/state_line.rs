@@ -17,6 +17,7 @@ pub struct StateLine {
 
 impl StateLine {
     pub(super) fn of(record: &Record) -> Result<Self> {
+        let record = record.apart().map_err(|error| error.on(&record.key))?;
         let head = BASE64.encode(record.head.encode(&record.key)?);
         Ok(StateLine { head, body: record.body.as_ref().map(|body| BASE64.encode(body.as_bytes())) })
     }

@@ -113,7 +113,7 @@ impl Memory {
     /// values name them.
     ///
     /// # Errors
-    /// `Invalid` for a pattern that no rule has; the store's.
+    /// `Invalid` for a pattern that no rule has; `Unsupported` where the store keeps no dictionaries; the store's.
     pub async fn train(&self, options: &TrainOptions, progress: Option<Progress>) -> Result<Vec<Training>> {
         self.train_all(options, progress).await.map_err(|error| error.during("policy train"))
     }
@@ -126,6 +126,14 @@ impl Memory {
             let asked = options.rule.as_deref().unwrap_or_default();
             let message = format!("no rule has the pattern {asked:?}: `policy list` shows them");
             return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let info = self.inner.store.info();
+        if !info.keeps_dictionaries {
+            let message = format!(
+                "the store `{}` keeps values so that each is readable by itself: dictionaries are for other stores",
+                info.backend
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
         }
         self.note_policy().await;
         let mut samples = self.samples(&rules, progress).await?;

@@ -47,6 +47,7 @@ impl InMemoryStore {
             max_durability: Durability::Memory,
             read_only: false,
             keeps_time: false,
+            keeps_dictionaries: true,
             limits: Limits::default(),
             warnings: Vec::new(),
         };

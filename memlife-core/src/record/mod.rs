@@ -13,6 +13,7 @@ pub use dictionary::{DICTIONARY_THRESHOLD_BYTES, Dictionary, MAX_DICTIONARY_BYTE
 pub use head::{ExpiryOrigin, Head, Kind, ReclaimClass};
 
 use crate::{Error, ErrorKind, Key, Result};
+use std::borrow::Cow;
 
 /// One entry as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,20 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record as it is readable without the store that it is from: its value compressed with no dictionary.
+    ///
+    /// # Errors
+    /// Those of [`Body::open`].
+    pub fn apart(&self) -> Result<Cow<'_, Record>> {
+        let Some(body) = self.body.as_ref().filter(|body| body.dictionary() != 0) else {
+            return Ok(Cow::Borrowed(self));
+        };
+        let body = Body::pack(body.content(), &body.open(MAX_RAW_BYTES)?, Compression::DEFAULT)?;
+        let mut apart = Record { key: self.key.clone(), head: self.head.clone(), body: Some(body) };
+        apart.head.measure(apart.body.as_ref());
+        Ok(Cow::Owned(apart))
+    }
+
     /// The body.
     ///
     /// # Errors

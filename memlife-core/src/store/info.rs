@@ -66,6 +66,9 @@ pub struct StoreInfo {
     pub read_only: bool,
     /// Whether the store has a wall clock of its own, one for all who use it: then no caller's clock counts.
     pub keeps_time: bool,
+    /// Whether memlife's own entries are as safe here as the users', so that values may depend on a dictionary among
+    /// them.
+    pub keeps_dictionaries: bool,
     /// Limits.
     pub limits: Limits,
     /// What to tell the user once.

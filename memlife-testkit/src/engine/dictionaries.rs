@@ -3,7 +3,9 @@
 use super::Bench;
 use crate::Subject;
 use memlife_core::store::{Repair, Want};
-use memlife_core::{Key, Memory, ReplicateOptions, TrainOptions, Trained, Training, Value};
+use memlife_core::{
+    ErrorKind, InMemoryStore, Key, Memory, ReplicateOptions, TrainOptions, Trained, Training, Value,
+};
 use std::sync::Arc;
 
 const RULE: &str = "session/**";
@@ -31,6 +33,16 @@ fn noise(i: u32) -> Value {
         bytes.extend_from_slice(&(mixed ^ (mixed >> 27)).to_le_bytes());
     }
     Value::bytes(bytes)
+}
+
+/// Whether the store keeps dictionaries; one that does not says so.
+async fn keeps(memory: &Memory) -> bool {
+    if memory.store().info().keeps_dictionaries {
+        return true;
+    }
+    let error = memory.train(&TrainOptions::new(), None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    false
 }
 
 async fn fill(memory: &Memory, values: impl Fn(u32) -> Value, from: u32, to: u32) {
@@ -62,6 +74,9 @@ async fn reads(memory: &Memory, values: impl Fn(u32) -> Value, i: u32) -> bool {
 pub async fn a_trained_dictionary_halves_small_values(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     let (memory, before) = (bench.under(POLICY).await, bench.under(POLICY).await);
+    if !keeps(&memory).await {
+        return;
+    }
     fill(&memory, value, 0, 200).await;
     let Trained::Gain { dictionary, now, then, .. } = train(&memory).await else { panic!("no dictionary") };
     assert!(then * 2 <= now, "held-out values take {then} of {now} bytes");
@@ -85,6 +100,9 @@ pub async fn a_trained_dictionary_halves_small_values(subject: &dyn Subject) {
 pub async fn a_dictionary_is_kept_only_for_a_gain(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     let memory = bench.under(POLICY).await;
+    if !keeps(&memory).await {
+        return;
+    }
     fill(&memory, value, 0, 100).await;
     assert_eq!(train(&memory).await, Trained::TooFew);
     fill(&memory, value, 100, 150).await;
@@ -104,12 +122,13 @@ pub async fn a_dictionary_is_kept_only_for_a_gain(subject: &dyn Subject) {
 pub async fn copies_name_no_dictionary_of_another_store(subject: &dyn Subject) {
     let bench = Bench::open(subject).await;
     let here = bench.under(POLICY).await;
+    if !keeps(&here).await {
+        return takes_none(&here, &bench).await;
+    }
     fill(&here, value, 0, 150).await;
     let Trained::Gain { dictionary, .. } = train(&here).await else { panic!("no dictionary") };
     fill(&here, value, 150, 160).await;
-    let builder =
-        Memory::builder(Arc::new(memlife_core::InMemoryStore::new().unwrap())).clock(bench.clock.clone());
-    let there = builder.policy(here.policy().clone()).build().unwrap();
+    let there = elsewhere(&here, &bench);
     let report = here.copy_to(&there, &ReplicateOptions::new()).await.unwrap();
     assert_eq!((report.joined, report.refused), (160, 0));
     for i in 0..160 {
@@ -124,4 +143,23 @@ pub async fn copies_name_no_dictionary_of_another_store(subject: &dyn Subject) {
     let (named, _) = packed(&here, 160).await;
     assert!(named == dictionary, "{named:x}, and the store has {dictionary:x}");
     assert!(reads(&here, value, 160).await);
+}
+
+/// A store that has no dictionaries is given none by one that has.
+async fn takes_none(here: &Memory, bench: &Bench<'_>) {
+    let there = elsewhere(here, bench);
+    fill(&there, value, 0, 150).await;
+    assert!(matches!(train(&there).await, Trained::Gain { .. }));
+    fill(&there, value, 150, 160).await;
+    assert_eq!(there.copy_to(here, &ReplicateOptions::new()).await.unwrap().joined, 160);
+    for i in 0..160 {
+        assert_eq!(packed(here, i).await.0, 0, "{i}");
+        assert!(reads(here, value, i).await, "{i}");
+    }
+}
+
+/// A memory under the same policy and clock, in a store that keeps dictionaries.
+fn elsewhere(memory: &Memory, bench: &Bench<'_>) -> Memory {
+    let store = Arc::new(InMemoryStore::new().unwrap());
+    Memory::builder(store).clock(bench.clock.clone()).policy(memory.policy().clone()).build().unwrap()
 }
