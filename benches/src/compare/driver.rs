@@ -143,7 +143,7 @@ impl<P: Peer> Subject for Driver<P> {
             && (operation != Operation::Disk
                 || !self.who.has_server()
                 || self.place.level > super::who::Level::Memory);
-        match P::LACKS.contains(&operation) || (is_of_files && !keeps_files) {
+        match P::lacks(operation) || (is_of_files && !keeps_files) {
             true => Ability::HasNone,
             false => Ability::Measured,
         }

@@ -1,5 +1,5 @@
 use super::{Life, Peer};
-use crate::compare::operation::{Operation, Stored};
+use crate::compare::operation::Operation;
 use crate::compare::place::Place;
 use crate::compare::who::Level;
 use crate::drive::Pair;
@@ -15,19 +15,13 @@ pub struct Cached(RedbCache<String, String>);
 
 impl Peer for Cached {
     // It can sweep, but all of its entries have one time to live: none can be due among others that are not.
-    const LACKS: &'static [Operation] = &[
-        Operation::PutCompressed,
-        Operation::GetCompressed,
-        Operation::Swap,
-        Operation::AddOwn,
-        Operation::AddHot,
-        Operation::ListPage,
-        Operation::Export,
-        Operation::Import,
-        Operation::Sweep(Stored::Same),
-        Operation::Sweep(Stored::Tenfold),
-        Operation::Sweep(Stored::Hundredfold),
-    ];
+    fn lacks(operation: Operation) -> bool {
+        use Operation::*;
+        matches!(
+            operation,
+            PutCompressed | GetCompressed | Swap | AddOwn | AddHot | ListPage | Export | Import | Sweep(_)
+        )
+    }
 
     async fn open(place: &Place) -> Result<Self> {
         let builder = RedbCache::builder("store").ttl(HOUR).disk_dir(place.path("cached"));

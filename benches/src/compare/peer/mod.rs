@@ -33,8 +33,10 @@ pub enum Life {
 
 /// A store, ours or another, seen from what is measured. Every task holds the same one.
 pub trait Peer: Send + Sync + Sized + 'static {
-    /// What it has nothing for; the methods for that are never called.
-    const LACKS: &'static [Operation] = &[];
+    /// Whether it has nothing for an operation, whose methods are then never called. Only memlife compresses.
+    fn lacks(operation: Operation) -> bool {
+        matches!(operation, Operation::PutCompressed | Operation::GetCompressed)
+    }
 
     /// Opens what is at `place`, and makes it where there is nothing.
     fn open(place: &Place) -> impl Future<Output = Result<Self>> + Send;

@@ -1,5 +1,5 @@
 use super::{Life, Peer};
-use crate::compare::operation::{Operation, Stored};
+use crate::compare::operation::Operation;
 use crate::compare::place::Place;
 use crate::drive::Pair;
 use anyhow::{Context, Result};
@@ -34,16 +34,10 @@ impl Expiry<String, Held> for ByLife {
 }
 
 impl Peer for Moka {
-    const LACKS: &'static [Operation] = &[
-        Operation::PutCompressed,
-        Operation::GetCompressed,
-        Operation::ListPage,
-        Operation::Export,
-        Operation::Import,
-        Operation::Open(Stored::Same),
-        Operation::Open(Stored::Tenfold),
-        Operation::Open(Stored::Hundredfold),
-    ];
+    fn lacks(operation: Operation) -> bool {
+        use Operation::*;
+        matches!(operation, PutCompressed | GetCompressed | ListPage | Export | Import | Open(_))
+    }
 
     async fn open(place: &Place) -> Result<Self> {
         let builder = Cache::builder().time_to_live(HOUR);

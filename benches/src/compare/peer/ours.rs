@@ -1,4 +1,5 @@
 use super::{Life, Peer};
+use crate::compare::operation::Operation;
 use crate::compare::place::Place;
 use crate::compare::who::{Store, Who};
 use crate::drive::Pair;
@@ -35,6 +36,10 @@ fn rules() -> Result<RuleSet> {
 }
 
 impl Peer for Ours {
+    fn lacks(_operation: Operation) -> bool {
+        false
+    }
+
     async fn open(place: &Place) -> Result<Self> {
         let url = match place.who {
             Who::Store(Store::Memory) => "memory:".to_owned(),

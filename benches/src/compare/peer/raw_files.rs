@@ -1,5 +1,5 @@
 use super::{Life, Peer};
-use crate::compare::operation::{Operation, Stored};
+use crate::compare::operation::Operation;
 use crate::compare::place::Place;
 use crate::compare::who::Level;
 use crate::drive::Pair;
@@ -29,22 +29,22 @@ impl RawFiles {
 }
 
 impl Peer for RawFiles {
-    const LACKS: &'static [Operation] = &[
-        Operation::PutCompressed,
-        Operation::GetCompressed,
-        Operation::Swap,
-        Operation::AddOwn,
-        Operation::AddHot,
-        Operation::ListPage,
-        Operation::Export,
-        Operation::Import,
-        Operation::Sweep(Stored::Same),
-        Operation::Sweep(Stored::Tenfold),
-        Operation::Sweep(Stored::Hundredfold),
-        Operation::Open(Stored::Same),
-        Operation::Open(Stored::Tenfold),
-        Operation::Open(Stored::Hundredfold),
-    ];
+    fn lacks(operation: Operation) -> bool {
+        use Operation::*;
+        matches!(
+            operation,
+            PutCompressed
+                | GetCompressed
+                | Swap
+                | AddOwn
+                | AddHot
+                | ListPage
+                | Export
+                | Import
+                | Sweep(_)
+                | Open(_)
+        )
+    }
 
     async fn open(place: &Place) -> Result<Self> {
         let folder = place.path("files");

@@ -1,6 +1,5 @@
 use super::{Life, Peer};
 use crate::compare::load::Line;
-use crate::compare::operation::Operation;
 use crate::compare::place::Place;
 use crate::compare::who::Level;
 use crate::drive::Pair;
@@ -37,8 +36,6 @@ pub struct RawRedb {
 struct Row<'a>(&'a [u8]);
 
 impl Peer for RawRedb {
-    const LACKS: &'static [Operation] = &[Operation::PutCompressed, Operation::GetCompressed];
-
     async fn open(place: &Place) -> Result<Self> {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(place.path("raw.redb"))?;
         let durability = if place.level == Level::Memory { Durability::None } else { Durability::Immediate };

@@ -1,6 +1,6 @@
 use super::{Life, Peer};
 use crate::compare::load::Line;
-use crate::compare::operation::{Operation, Stored};
+use crate::compare::operation::Operation;
 use crate::compare::place::Place;
 use crate::drive::Pair;
 use crate::stage::HOUR_MS;
@@ -24,14 +24,10 @@ pub struct RawRedis {
 
 impl Peer for RawRedis {
     // The server removes what is over by itself.
-    const LACKS: &'static [Operation] = &[
-        Operation::PutCompressed,
-        Operation::GetCompressed,
-        Operation::Export,
-        Operation::Sweep(Stored::Same),
-        Operation::Sweep(Stored::Tenfold),
-        Operation::Sweep(Stored::Hundredfold),
-    ];
+    fn lacks(operation: Operation) -> bool {
+        use Operation::*;
+        matches!(operation, PutCompressed | GetCompressed | Export | Sweep(_))
+    }
 
     async fn open(place: &Place) -> Result<Self> {
         let client = redis::Client::open(place.server_url()?)?;

@@ -1,6 +1,5 @@
 use super::{Life, Peer};
 use crate::compare::load::Line;
-use crate::compare::operation::Operation;
 use crate::compare::place::Place;
 use crate::compare::who::Level;
 use crate::drive::Pair;
@@ -43,8 +42,6 @@ const ADD: &str = "
     body = CAST(CAST(CAST(body AS TEXT) AS INTEGER) + 1 AS BLOB)";
 
 impl Peer for RawSqlite {
-    const LACKS: &'static [Operation] = &[Operation::PutCompressed, Operation::GetCompressed];
-
     async fn open(place: &Place) -> Result<Self> {
         let path = place.path("raw.db");
         if !path.exists() {
