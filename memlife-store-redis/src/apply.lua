@@ -20,13 +20,16 @@
 --         1 where `put_all` may decide, 2 where `carry_all` may carry out, else 0
 --       2 batches, each its token and how many of the writes are its own
 --       3 channel to wake or '', 4 epoch that this text is bound to or ''
---       5 placements, then two for each write: its numbers, by `WRITE`, `GENERAL` and `PUT`, then rule,
---         writer and body; of an effect its numbers, by `FILING` and `TALLY`, too, and its answer, then its record
+--       5 placements, then two for each write: its numbers, by `WRITE`, of a put of a register by the rest of `PUT`,
+--         by `GENERAL`, then rule, writer and body; of an effect its numbers, by `FILING` and `TALLY`, too, and its
+--         answer, then its record
 
 local LEDGER, ORDERED, CHANGES, REMOVALS, USAGE, LAST, DUE, RECORDS = 1, 2, 3, 4, 5, 6, 7, 11
 local NUMBERS = '>c8BI7I6I4I7I6I2I4I6I6I2I6BI2B'
--- What every write has; what only `general` asks for; where the front of a put and what else is known of it stand.
-local WRITE, GENERAL, GENERAL_AT, PUT, PUT_AT = '>I2c1BBI2BI2', '>I7BBBBBI7BBI4I4', 11, '>c34I6BI4I4', 40
+-- What every write has. What a put of a register has, from its guard on: the front of its record and what else is
+-- known of it stand behind. What only `general` asks for, and where it stands, of a put and of all else.
+local WRITE, PUT, GENERAL, GENERAL_OF_PUT, GENERAL_AT = '>I2c1BBI2BI2', '>BBI2BI2c34I6BI4I4', '>I7BBBBBI7BBI4I4', 60, 11
+local PUT_AT = 4
 -- What of the indexes and the usage changes with the record of an effect.
 local FILING, FILING_AT, TALLY = '>I7I7BBBBI6BB', 40, '>i7i7i7i7I2'
 -- A record begins with what whoever puts it knows, then what is decided, then the sum of all these numbers.
@@ -34,7 +37,10 @@ local HEAD_BYTES, PEEK, PEEKED = 119, 256, '255'
 local HEAD = '>BBBBBBI6I4I4I4I2I2I2I4I7I7I6I2I4I4I6I2I4I4I6I6I6I6I2I7I6'
 local FORMAT, MAX_MS, EPOCH_STEP, PRIME = 1, 281474976710655, 4294967296, 4294967291
 local LWW, TOMBSTONE, UNJUDGED_CLASS, UNJUDGED = 0, 3, 4, 2
-local EXPIRED, NONE, ANSWER, ANSWER_BYTES = 0, 255, '>c1I7I6I2c8BI6I4B', 36
+local EXPIRED, NONE, ANSWER = 0, 255, '>c1I7I6I2c8BI6I4B'
+-- The answer to puts that follow each other: their number, the `seq` and the clock of the first; each of the others has
+-- one more of both.
+local RUN = '>c1I2I7I6I2'
 
 local call, pack, fields, sub, printed = redis.call, struct.pack, struct.unpack, string.sub, string.format
 local replica, is_upon, upon, wall, step, number, keep_reply_ms, name_bytes, keep_removals, keep_ms, ms_after, c_after,
@@ -102,15 +108,15 @@ local function said_before()
     local is_known = false
     for _, reply in ipairs(said) do
       local from, all = 1, reply[3]
-      if type(all) == 'string' then
-        reply[3] = {}
-        for at = 1, #all, ANSWER_BYTES do reply[3][#reply[3] + 1] = sub(all, at, at + ANSWER_BYTES - 1) end
-      end
       for at = 1, #reply[1], BATCH do
         local other, writes = fields('>c16I2', reply[1], at)
-        if other == token and reply[3][from] then
+        if other == token and (type(all) == 'string' or all[from]) then
           is_known = true
-          if reply[2] == step then return { unpack(reply[3], from, math.min(from + writes - 1, #reply[3])) }, true end
+          if reply[2] == step then
+            if type(all) == 'table' then return { unpack(all, from, math.min(from + writes - 1, #all)) }, true end
+            local word, _, first_seq, first_ms, first_c = fields(RUN, all)
+            return { pack(RUN, word, writes, first_seq + from - 1, first_ms, first_c + from - 1) }, true
+          end
         end
         from = from + writes
       end
@@ -163,16 +169,16 @@ local function plus(at, by) return math.min(at + by, MAX_MS) end
 
 ---- records ----------------------------------------------------------------------------------------------------------
 
--- The check of a head: each of its numbers, below a prime, times an odd weight of its own.
+-- The check of a head: each of its numbers, those of more than 32 bits below a prime, times an odd weight of its own.
 local function sum_of(format, kind, flags, origin, class, codec, ttl, siblings, raw_len, stored_len, kind_len, rule_len,
     writer_len, names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c, epoch_high, epoch_low,
     expires, created, keep, kind_ms, kind_c, locator)
   return format * 3 + kind * 5 + flags * 7 + origin * 9 + class * 11 + codec * 13 + ttl % PRIME * 15
-    + siblings % PRIME * 17 + raw_len % PRIME * 19 + stored_len % PRIME * 21 + kind_len * 23 + rule_len * 25
-    + writer_len * 27 + names_sum % PRIME * 29 + version_seq % PRIME * 31 + version % PRIME * 33
+    + siblings * 17 + raw_len * 19 + stored_len * 21 + kind_len * 23 + rule_len * 25
+    + writer_len * 27 + names_sum * 29 + version_seq % PRIME * 31 + version % PRIME * 33
     + stamp_ms % PRIME * 35 + stamp_c * 37
-    + high % PRIME * 39 + low % PRIME * 41 + epoch_ms % PRIME * 43 + epoch_c * 45 + epoch_high % PRIME * 47
-    + epoch_low % PRIME * 49 + expires % PRIME * 51 + created % PRIME * 53 + keep % PRIME * 55 + kind_ms % PRIME * 57
+    + high * 39 + low * 41 + epoch_ms % PRIME * 43 + epoch_c * 45 + epoch_high * 47
+    + epoch_low * 49 + expires % PRIME * 51 + created % PRIME * 53 + keep % PRIME * 55 + kind_ms % PRIME * 57
     + kind_c * 59 + locator % PRIME * 61
 end
 
@@ -234,8 +240,6 @@ for n = 1, placement_count do
   local p = {}
   p.kind, p.class, p.origin, p.mode, p.expiry, has_ttl, p.ttl, p.threshold, from = fields('>BBBBI6BI6I4', text)
   p.has_ttl, p.rule = has_ttl == 1, sub(text, from)
-  -- As far as `put_over` reads a record that it can replace: to the end of such a rule.
-  p.peeked = printed('%d', HEAD_BYTES + #p.rule + 31)
   placements[n] = p
 end
 
@@ -245,23 +249,23 @@ local HEAD_OF_PUT = '>I7I7I6I2c8I6I2c8I6I6I6I6I2I7I6'
 local own_sum
 do
   local high, low = fields('>I4I4', replica)
-  own_sum = high % PRIME * 39 + low % PRIME * 41 + high % PRIME * 47 + low % PRIME * 49
+  own_sum = high * 86 + low * 90
 end
 
 -- A put of a register that replaces one or nothing and lives as its placement says, which is most of what is written;
--- `text` is how what is there begins. Nil for everything else, which `decide` decides the same. Gives the record, the
--- answer, its locator, when and where its bytes may go, in which class it was, and what ended with it.
-local function put_over(text, key, guard, p, system, namespace_len, argument, tail)
-  if p.kind ~= LWW or p.mode == 3 then return nil end
-  local created, locator, kind_ms, kind_c, gained, stored, raw, packed = nil, nil, 0, 0, 1, 0, 0, 0
-  local was_class, is_expired
+-- `text` is how what is there begins. Nil for everything else, which `decide` decides the same. Gives the record, its
+-- locator, when its bytes may go, in which class it was, and what ended with it.
+local function put_over(text, key, guard, p, system, namespace_len, front, front_sum, is_packed, raw_len, stored_len, tail)
+  if p.mode == 3 then return nil end
+  local created, locator, kind_ms, kind_c, was_class, is_expired = nil, nil, 0, 0, nil, nil
+  local gained, stored, raw, packed = 1, stored_len, raw_len, is_packed
   if text ~= '' then
     if #text < HEAD_BYTES then return nil end
-    local format, kind, flags, origin, class, codec, ttl, siblings, raw_len, stored_len, kind_len, rule_len, writer_len,
-      names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c, epoch_high, epoch_low,
-      old_expires, old_created, keep, old_kind_ms, old_kind_c, old_locator, sum = fields(HEAD, text)
+    local format, kind, flags, origin, class, codec, ttl, siblings, old_raw_len, old_stored_len, kind_len, rule_len,
+      writer_len, names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c, epoch_high,
+      epoch_low, old_expires, old_created, keep, old_kind_ms, old_kind_c, old_locator, sum = fields(HEAD, text)
     if format ~= FORMAT or kind ~= LWW or origin == UNJUDGED or class == UNJUDGED_CLASS
-      or sum ~= sum_of(format, kind, flags, origin, class, codec, ttl, siblings, raw_len, stored_len, kind_len,
+      or sum ~= sum_of(format, kind, flags, origin, class, codec, ttl, siblings, old_raw_len, old_stored_len, kind_len,
         rule_len, writer_len, names_sum, version_seq, version, stamp_ms, stamp_c, high, low, epoch_ms, epoch_c,
         epoch_high, epoch_low, old_expires, old_created, keep, old_kind_ms, old_kind_c, old_locator) then
       return nil
@@ -274,34 +278,28 @@ local function put_over(text, key, guard, p, system, namespace_len, argument, ta
     locator, kind_ms, kind_c = old_locator, old_kind_ms, old_kind_c
     if class == TOMBSTONE or has_expiry then was_class = class end
     if is_alive and system == 0 then
-      local rule_at, is_packed = HEAD_BYTES + 1 + kind_len, codec ~= 0 and 1 or 0
+      local rule_at, was_packed = HEAD_BYTES + 1 + kind_len, codec ~= 0 and 1 or 0
       local rule = sub(text, rule_at, rule_at + rule_len - 1)
       if #rule < rule_len then return nil end
       if rule == p.rule then
-        gained, stored, raw, packed = 0, -stored_len, -raw_len, -is_packed
+        gained, stored, raw, packed = 0, stored - old_stored_len, raw - old_raw_len, packed - was_packed
       else
-        add(rule, sub(key, 1, namespace_len), -1, -stored_len, -raw_len, -is_packed)
+        add(rule, sub(key, 1, namespace_len), -1, -old_stored_len, -old_raw_len, -was_packed)
       end
     end
   end
   tick()
   next_seq()
-  local front, front_sum, codec, raw_len, stored_len = fields(PUT, argument, PUT_AT)
   local expires = p.mode == 0 and 0 or p.mode == 1 and plus(ms, p.expiry) or p.expiry
   created, locator = created or ms, locator or seq
   local sum = front_sum + own_sum + seq % PRIME * 64 + ms % PRIME * 78 + c * 82 + expires % PRIME * 51
     + created % PRIME * 53 + kind_ms % PRIME * 57 + kind_c * 59 + locator % PRIME * 61
-  local instant = p.mode ~= 0 and expires or nil
-  if system == 0 then
-    stored, raw, packed = stored + stored_len, raw + raw_len, packed + (codec ~= 0 and 1 or 0)
-    if gained ~= 0 or stored ~= 0 or raw ~= 0 or packed ~= 0 then
-      add(p.rule, sub(key, 1, namespace_len), gained, stored, raw, packed)
-    end
+  if system == 0 and (gained ~= 0 or stored ~= 0 or raw ~= 0 or packed ~= 0) then
+    add(p.rule, sub(key, 1, namespace_len), gained, stored, raw, packed)
   end
   local value = front .. pack(HEAD_OF_PUT, seq, seq, ms, c, replica, ms, c, replica, expires, created, 0, kind_ms,
     kind_c, locator, sum) .. tail
-  local answer = pack(ANSWER, 'A', seq, ms, c, replica, instant and 1 or 0, expires, 0, 0)
-  return value, answer, locator, instant, was_class, is_expired and EXPIRED or nil
+  return value, locator, p.mode ~= 0 and expires or nil, was_class, is_expired and EXPIRED or nil
 end
 
 -- All that follows from a put whose record is `value`.
@@ -315,26 +313,28 @@ local function store_put(i, key, value, system, number, is_new, locator, instant
   end
 end
 
--- Decides a call of nothing but puts, each of a record of its own, and gives back all answers; nil where one of them
--- is more than that, as if nothing had been decided.
+-- Decides a call of nothing but puts, each of a record of its own, and gives back the answer to all; nil where one of
+-- them is more than that, as if nothing had been decided.
 local function put_all()
-  local seq_before, ms_before, c_before, answers, at = seq, ms, c, {}, 5 + placement_count
-  for i = 1, (#ARGV + 1 - at) / 2 do
-    local argument, record = ARGV[at], KEYS[RECORDS + i]
-    local _, _, guard, _, place_of, system, namespace_len = fields(WRITE, argument)
-    local p, key = placements[place_of], sub(record, name_bytes + 1)
-    local text = call('GETRANGE', record, '0', p.peeked)
-    local value, answer, locator, instant, was_class, ended =
-      put_over(text, key, guard, p, system, namespace_len, argument, ARGV[at + 1])
-    if not value then
+  local seq_before, ms_before, c_before, at = seq, ms, c, 5 + placement_count
+  local count, first_ms, first_c = (#ARGV + 1 - at) / 2, nil, nil
+  local texts = call('MGET', unpack(KEYS, RECORDS + 1))
+  for i = 1, count do
+    local guard, _, place_of, system, namespace_len, front, front_sum, is_packed, raw_len, stored_len =
+      fields(PUT, ARGV[at], PUT_AT)
+    local p, key, text = placements[place_of], sub(KEYS[RECORDS + i], name_bytes + 1), texts[i] or ''
+    local value, locator, instant, was_class, ended = put_over(text, key, guard, p, system, namespace_len, front,
+      front_sum, is_packed, raw_len, stored_len, ARGV[at + 1])
+    if i == 1 then first_ms, first_c = ms, c end
+    if not value or ms ~= first_ms then
       seq, ms, c = seq_before, ms_before, c_before
       groups, sums, commands, kept, adds, removes = {}, {}, {}, { 'MSET', n = 1 }, {}, {}
       return nil
     end
     store_put(i, key, value, system, seq, text == '', locator, instant, was_class, p.class, ended)
-    answers[i], at = answer, at + 2
+    at = at + 2
   end
-  return table.concat(answers)
+  return pack(RUN, 'P', count, seq_before + 1, first_ms, first_c)
 end
 
 ---- records that Rust has decided ------------------------------------------------------------------------------------
@@ -397,11 +397,13 @@ local function decide_each()
   end
 
   -- The answer to a put that `put_over` decides, which is carried out at the end.
-  local function put_register(i, guard, p, namespace_len, system, argument, tail)
+  local function put_register(i, p, argument, tail)
     if loaded[i] ~= nil or at_put[i] then return nil end
     local text, key = peek(i), key_of(i)
-    local value, answer, locator, instant, was_class, ended =
-      put_over(text, key, guard, p, system, namespace_len, argument, tail)
+    local guard, _, _, system, namespace_len, front, front_sum, is_packed, raw_len, stored_len =
+      fields(PUT, argument, PUT_AT)
+    local value, locator, instant, was_class, ended = put_over(text, key, guard, p, system, namespace_len, front,
+      front_sum, is_packed, raw_len, stored_len, tail)
     if not value then return nil end
     local n = #puts + 1
     at_put[i] = n
@@ -409,7 +411,7 @@ local function decide_each()
       i = i, value = value, before = text, ended = ended, system = system, namespace_len = namespace_len,
       seq = seq, was_class = was_class, class = p.class, instant = instant, locator = locator,
     }
-    return answer
+    return pack(ANSWER, 'A', seq, ms, c, replica, instant and 1 or 0, instant or 0, 0, 0)
   end
 
   -- Gives back how to decide a write, how to carry out what Rust has decided, and how to store all effects.
@@ -860,13 +862,13 @@ local function decide_each()
     local argument, tail = ARGV[at], ARGV[at + 1]
     local i, op, guard, reply, place_of, system, namespace_len = fields(WRITE, argument)
     local p, answer = placements[place_of], nil
-    if reply == 0 and guard <= 1 and (op == 'P' or op == 'A') then
-      answer = put_register(i, guard, p, namespace_len, system, argument, tail)
-    end
+    -- Only of what is put into a register more is known.
+    local is_put = (op == 'P' or op == 'A') and p.kind == LWW
+    if is_put and reply == 0 and guard <= 1 then answer = put_register(i, p, argument, tail) end
     if not answer then
       if not decide then decide, carry_out, gather, store_all = general() end
       local version, has_writer, touch, mode, has_amount, sign, amount, cause, ended_code, names_sum, names_len =
-        fields(GENERAL, argument, GENERAL_AT)
+        fields(GENERAL, argument, is_put and GENERAL_OF_PUT or GENERAL_AT)
       local w = {
         i = i, op = op, guard = guard, version = version, reply = reply, namespace = sub(key_of(i), 1, namespace_len),
         system = system == 1, has_writer = has_writer == 1, touch = touch, mode = mode, has_amount = has_amount == 1,

@@ -13,6 +13,8 @@ const FORMAT: u8 = 1;
 const FIXED_BYTES: usize = 119;
 const SUM_BYTES: usize = 6;
 const LOCATOR_BYTES: usize = 7;
+/// Where the lengths of the names stand.
+const LENS_AT: usize = 24;
 /// The widths of the numbers that are summed, in bytes and in order.
 const WIDTHS: [usize; 30] =
     [1, 1, 1, 1, 1, 1, 6, 4, 4, 4, 2, 2, 2, 4, 7, 7, 6, 2, 4, 4, 6, 2, 4, 4, 6, 6, 6, 6, 2, LOCATOR_BYTES];
@@ -21,9 +23,10 @@ const PRIME: u64 = 4_294_967_291;
 /// What is read of a record where its head is wanted: nearly every head is shorter.
 pub(crate) const PEEK_BYTES: usize = 1024;
 
-/// A head that does not fit into what was read of it.
+/// What was read of a record.
+#[allow(clippy::large_enum_variant, reason = "nearly all are records, and none is kept as this")]
 pub(crate) enum Decoded {
-    Record(Box<Record>),
+    Record(Record),
     /// More has to be read: the record's head is longer.
     Longer,
 }
@@ -124,8 +127,8 @@ pub(crate) fn decode(key: &Key, bytes: &Bytes, want: Want) -> Result<Decoded> {
     if crate::layout::number(stored_sum) != sum(numbers) {
         return Err(unlike());
     }
-    let parts = Fields(&fixed[1..]).parts().ok_or_else(undecoded)?;
-    let body_at = FIXED_BYTES + parts.lens.iter().sum::<usize>();
+    let lens = lens_of(fixed).ok_or_else(undecoded)?;
+    let body_at = FIXED_BYTES + lens.iter().sum::<usize>();
     if want == Want::Head && bytes.len() == PEEK_BYTES && body_at > PEEK_BYTES {
         return Ok(Decoded::Longer);
     }
@@ -133,22 +136,24 @@ pub(crate) fn decode(key: &Key, bytes: &Bytes, want: Want) -> Result<Decoded> {
         return Err(cut());
     }
     let mut at = FIXED_BYTES;
-    let names = parts.lens.map(|len| {
+    let names = lens.map(|len| {
         at += len;
         std::str::from_utf8(&bytes[at - len..at]).ok()
     });
     let [Some(kind_name), Some(rule), Some(writer)] = names else { return Err(undecoded()) };
-    if parts.names_sum != names_sum(key, [kind_name, rule, writer]) {
+    let names = [kind_name, rule, writer];
+    let parts = Fields(&fixed[1..]).parts(names).ok_or_else(undecoded)?;
+    if parts.names_sum != names_sum(key, names) {
         return Err(unlike());
     }
-    let head = parts.head(kind_name, rule, writer).ok_or_else(undecoded)?;
+    let head = parts.head;
     let has_body = want == Want::Whole && parts.has_body;
     let body = has_body.then(|| Body::from_stored(bytes.slice(body_at..)).map_err(|e| e.on(key)));
     let record = Record { key: key.clone(), head, body: body.transpose()? };
     if record.body.as_ref().is_some_and(|body| body.as_bytes().len() != record.head.stored_len as usize) {
         return Err(corrupt("the stored value has another length than its metadata says"));
     }
-    Ok(Decoded::Record(Box::new(record)))
+    Ok(Decoded::Record(record))
 }
 
 /// The whole record in `bytes`.
@@ -157,9 +162,15 @@ pub(crate) fn decode(key: &Key, bytes: &Bytes, want: Want) -> Result<Decoded> {
 /// As [`decode`].
 pub(crate) fn decode_whole(key: &Key, bytes: &Bytes, want: Want) -> Result<Record> {
     match decode(key, bytes, want)? {
-        Decoded::Record(record) => Ok(*record),
+        Decoded::Record(record) => Ok(record),
         Decoded::Longer => Err(Error::new(ErrorKind::Corrupt, "the stored record is cut short").on(key)),
     }
+}
+
+/// How long the names of kind, rule and writer are.
+fn lens_of(fixed: &[u8]) -> Option<[usize; 3]> {
+    let mut fields = Fields(fixed.get(LENS_AT..)?);
+    Some([fields.number(2)?, fields.number(2)?, fields.number(2)?].map(|len| len as usize))
 }
 
 /// The number by which the due index knows the record that `bytes` begin with.
@@ -168,12 +179,14 @@ pub(crate) fn locator_of(bytes: &[u8]) -> u64 {
     bytes.get(end - LOCATOR_BYTES..end).map_or(0, crate::layout::number)
 }
 
-/// The check of the numbers that a head begins with: each of them, below a prime, times an odd weight of its own.
+/// The check of the numbers that a head begins with: each of them, those of more than 32 bits below a prime, times an odd
+/// weight of its own.
 pub(crate) fn sum(mut numbers: &[u8]) -> u64 {
     let mut sum = 0;
     for (width, weight) in WIDTHS.iter().zip((3..).step_by(2)) {
         let Some((bytes, rest)) = numbers.split_at_checked(*width) else { break };
-        sum += crate::layout::number(bytes) % PRIME * weight;
+        let number = crate::layout::number(bytes);
+        sum += if *width > 4 { number % PRIME } else { number } * weight;
         numbers = rest;
     }
     sum
@@ -306,7 +319,8 @@ impl Fields<'_> {
         self.number(4).map(|size| size as u32)
     }
 
-    fn parts(&mut self) -> Option<Parts> {
+    /// All behind the format; the names are those of the kind, the rule and the writer.
+    fn parts(&mut self, [kind_name, rule, writer]: [&str; 3]) -> Option<Parts> {
         let (kind, flags) = (self.byte()?, self.byte()?);
         let origin = match self.byte()? {
             0 => ExpiryOrigin::Rule,
@@ -323,13 +337,13 @@ impl Fields<'_> {
         };
         let rule_ttl = self.number(6)?;
         let (siblings, raw_len, stored_len) = (self.size()?, self.size()?, self.size()?);
-        let lens = [self.number(2)?, self.number(2)?, self.number(2)?].map(|len| len as usize);
+        self.number(6)?;
         let names_sum = self.size()?;
         let (seq, version) = (self.number(7)?, self.number(7)?);
         let (stamp, epoch) = (self.stamp()?, self.stamp()?);
         let (expires_at, created_at, keep_until) = (self.instant()?, self.instant()?, self.instant()?);
         let head = Head {
-            kind: Kind::Lww,
+            kind: kind_of(kind, kind_name)?,
             kind_epoch: self.hlc()?,
             alive: flags & 1 != 0,
             seq,
@@ -341,35 +355,20 @@ impl Fields<'_> {
             rule_ttl: if flags & 4 != 0 { Some(Ttl::from_ms(rule_ttl).ok()?) } else { None },
             keep_until,
             class,
-            rule: "".into(),
-            writer: None,
+            rule: rule.into(),
+            writer: (flags & 8 != 0).then(|| writer.into()),
             siblings,
             raw_len,
             stored_len,
             codec,
         };
-        Some(Parts { kind, has_writer: flags & 8 != 0, has_body: flags & 16 != 0, names_sum, head, lens })
+        Some(Parts { has_body: flags & 16 != 0, names_sum, head })
     }
 }
 
-/// What the fixed part says.
+/// What the fixed part and the names say.
 struct Parts {
-    kind: u8,
-    has_writer: bool,
     has_body: bool,
     names_sum: u32,
-    /// All but kind, rule and writer.
     head: Head,
-    lens: [usize; 3],
-}
-
-impl Parts {
-    fn head(&self, kind_name: &str, rule: &str, writer: &str) -> Option<Head> {
-        Some(Head {
-            kind: kind_of(self.kind, kind_name)?,
-            rule: rule.into(),
-            writer: self.has_writer.then(|| writer.into()),
-            ..self.head.clone()
-        })
-    }
 }

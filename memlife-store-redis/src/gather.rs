@@ -6,7 +6,7 @@ use crate::layout::Shard;
 use crate::link::{Failure, Request};
 use crate::server::{self, Server};
 use bytes::Bytes;
-use memlife_core::Result;
+use memlife_core::{Key, Result};
 use redis::{Cmd, Value};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,8 +39,8 @@ struct Waiting {
 enum Turn {
     /// What the record holds.
     Told(Result<Option<Bytes>>),
-    /// To ask, for others too.
-    Ask(Permit, Vec<Waiting>),
+    /// To ask for what was waited for, and for others too.
+    Ask(Permit, String, Vec<Waiting>),
 }
 
 /// Permission to have a request on its way; whoever waits longest has it next.
@@ -51,20 +51,24 @@ impl Gathering {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The permission to ask at once, or what to wait for.
-    fn enter(self: &Arc<Self>, name: &str, deadline: Duration) -> Result<Permit, oneshot::Receiver<Turn>> {
+    /// The permission to ask for `name` at once, or what to wait for.
+    fn enter(
+        self: &Arc<Self>,
+        name: String,
+        deadline: Duration,
+    ) -> Result<(Permit, String), oneshot::Receiver<Turn>> {
         let mut state = self.state();
         if state.under_way < UNDER_WAY {
             state.under_way += 1;
-            return Ok(Permit(self.clone()));
+            return Ok((Permit(self.clone()), name));
         }
         let (turn, told) = oneshot::channel();
-        state.waiting.push_back(Waiting { name: name.to_owned(), deadline, turn });
+        state.waiting.push_back(Waiting { name, deadline, turn });
         Err(told)
     }
 
     /// The next to ask, with those who share the request; with none there is one less on its way.
-    fn next(&self) -> Option<(oneshot::Sender<Turn>, Vec<Waiting>)> {
+    fn next(&self) -> Option<(Waiting, Vec<Waiting>)> {
         let mut state = self.state();
         loop {
             let Some(first) = state.waiting.pop_front() else {
@@ -74,7 +78,7 @@ impl Gathering {
             // Whoever gave up needs nothing.
             if !first.turn.is_closed() {
                 let others = state.waiting.len().min(MOST - 1);
-                return Some((first.turn, state.waiting.drain(..others).collect()));
+                return Some((first, state.waiting.drain(..others).collect()));
             }
         }
     }
@@ -82,35 +86,36 @@ impl Gathering {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some((turn, others)) = self.0.next() {
+        if let Some((Waiting { name, turn, .. }, others)) = self.0.next() {
             // One who gives up just now drops the permission, which goes on to the next; those who were to share the
             // request find that nobody asks for them, and ask themselves.
-            drop(turn.send(Turn::Ask(Permit(self.0.clone()), others)));
+            drop(turn.send(Turn::Ask(Permit(self.0.clone()), name, others)));
         }
     }
 }
 
 impl Server {
-    /// What the record of this name holds, which is of `shard`.
+    /// What the record of `key` holds, which is of `shard`.
     ///
     /// # Errors
     /// `Unavailable` when the server does not answer in time.
-    pub(crate) async fn record_of(&self, shard: Shard, name: String) -> Result<Option<Bytes>> {
+    pub(crate) async fn record_of(&self, shard: Shard, key: &Key) -> Result<Option<Bytes>> {
         let gathering = &self.gatherings[usize::from(shard) % self.gatherings.len()];
         let deadline = self.link.deadline();
-        let (permit, others) = loop {
-            let told = match gathering.enter(&name, deadline) {
-                Ok(permit) => break (permit, Vec::new()),
+        let (permit, name, others) = loop {
+            let told = match gathering.enter(self.layout.record(shard, key), deadline) {
+                Ok((permit, name)) => break (permit, name, Vec::new()),
                 Err(told) => told,
             };
             match told.await {
                 Ok(Turn::Told(answer)) => return answer,
-                Ok(Turn::Ask(permit, others)) => break (permit, others),
+                Ok(Turn::Ask(permit, name, others)) => break (permit, name, others),
                 // Whoever asked for this one, too, was given up.
                 Err(_) => {}
             }
         };
-        let mut answers = self.ask_for(shard, &name, deadline, &others).await.into_iter();
+        // Apart, so that the future of a get whose answer another brings is small.
+        let mut answers = Box::pin(self.ask_for(shard, &name, deadline, &others)).await.into_iter();
         // Before the others are woken, so that the next request is on its way meanwhile.
         drop(permit);
         let own = answers.next().unwrap_or_else(|| Err(unexpected("MGET")));

@@ -27,7 +27,7 @@ impl Server {
             && let Some(clock) = self.fresh_clock()
         {
             let shard = self.layout.shard_of(key);
-            let bytes = self.record_of(shard, self.layout.record(shard, key)).await?;
+            let bytes = self.record_of(shard, key).await?;
             let record = match bytes.filter(|bytes| !bytes.is_empty()) {
                 Some(bytes) => self.decoded(shard, key, bytes, want).await?.transpose()?,
                 None => None,
@@ -118,7 +118,7 @@ impl Server {
         want: Want,
     ) -> Result<Option<Result<Record>>> {
         match frame::decode(key, &bytes, want) {
-            Ok(Decoded::Record(record)) => Ok(Some(Ok(*record))),
+            Ok(Decoded::Record(record)) => Ok(Some(Ok(record))),
             Ok(Decoded::Longer) => Box::pin(self.decoded_whole(shard, key, want)).await,
             Err(error) => Ok(Some(Err(error))),
         }

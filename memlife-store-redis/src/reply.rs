@@ -5,8 +5,8 @@ use crate::frame::{self, Fields, put, put_hlc};
 use crate::server;
 use bytes::Bytes;
 use memlife_core::record::Record;
-use memlife_core::store::{Outcome, Reply, Want, Write};
-use memlife_core::{Error, ErrorKind, Result, Stamp, Timestamp};
+use memlife_core::store::{Expiry, Outcome, Reply, Want, Write};
+use memlife_core::{Error, ErrorKind, Hlc, ReplicaId, Result, Stamp, Timestamp};
 use redis::Value;
 
 /// The errors that deciding a write gives; the place of each is its code.
@@ -20,32 +20,64 @@ const KINDS: [ErrorKind; 7] = [
     ErrorKind::QuotaExceeded,
 ];
 
-/// Bytes of an answer to a plain put.
-const PLAIN_BYTES: usize = 36;
+/// What the script answered to one write.
+pub(crate) enum Answer {
+    /// It tells all of the outcome.
+    Text(Bytes),
+    /// A register was put; the write itself tells the rest.
+    Put { version: u64, time: Hlc },
+}
 
-/// The answers to the writes of a call, in order: a list, or one text where all are of one length.
+/// The answers to the writes of a call, in order; those to puts that follow each other may come in one text.
 ///
 /// # Errors
 /// `Corrupt` for an answer of no known form.
-pub(crate) fn answers(value: Value) -> Result<Vec<Bytes>> {
+pub(crate) fn answers(value: Value) -> Result<Vec<Answer>> {
     let malformed = || unexpected("EVALSHA");
-    if let Value::BulkString(text) = value {
-        let text = Bytes::from(text);
-        let starts = (0..text.len()).step_by(PLAIN_BYTES);
-        return Ok(starts.map(|at| text.slice(at..text.len().min(at + PLAIN_BYTES))).collect());
+    let texts = match value {
+        Value::BulkString(text) => vec![Value::BulkString(text)],
+        list => server::array(list, "EVALSHA")?,
+    };
+    let mut out = Vec::with_capacity(texts.len());
+    for text in texts {
+        let text = server::bytes(text, "EVALSHA")?.ok_or_else(malformed)?;
+        if text.first() == Some(&RUN) {
+            out.extend(run(&text[1..]).ok_or_else(malformed)?);
+        } else {
+            out.push(Answer::Text(text));
+        }
     }
-    let each = |value| server::bytes(value, "EVALSHA")?.ok_or_else(malformed);
-    server::array(value, "EVALSHA")?.into_iter().map(each).collect()
+    Ok(out)
 }
 
-/// What the script answered to `write`; `None` when it left it to Rust.
+/// What the answer to puts that follow each other begins with.
+const RUN: u8 = b'P';
+
+fn run(text: &[u8]) -> Option<impl Iterator<Item = Answer> + use<>> {
+    let mut fields = Fields(text);
+    let (count, version, first) = (fields.number(2)?, fields.number(7)?, fields.hlc()?);
+    let last = u16::try_from(count.checked_sub(1)?).ok()?;
+    first.counter.checked_add(last)?;
+    Some((0..=last).map(move |at| Answer::Put {
+        version: version + u64::from(at),
+        time: Hlc { at: first.at, counter: first.counter + at },
+    }))
+}
+
+/// What the script answered to `write` of the store `replica`; `None` when it left it to Rust.
 ///
 /// # Errors
 /// The error that the write was answered with; `Corrupt` for an answer of no known form.
-pub(crate) fn outcome(write: &Write, answer: &Bytes) -> Result<Option<Outcome>> {
+pub(crate) fn outcome(write: &Write, answer: &Answer, replica: ReplicaId) -> Result<Option<Outcome>> {
     let malformed = || unexpected("a write").on(&write.key);
-    let (&code, _) = answer.split_first().ok_or_else(malformed)?;
-    let rest = answer.slice(1..);
+    let text = match answer {
+        Answer::Put { version, time } => {
+            return Ok(Some(put_at(write, *version, Stamp::new(*time, replica))));
+        }
+        Answer::Text(text) => text,
+    };
+    let (&code, _) = text.split_first().ok_or_else(malformed)?;
+    let rest = text.slice(1..);
     Ok(Some(match code {
         b'N' => return Ok(None),
         b'A' => applied(write, &rest)?.ok_or_else(malformed)?,
@@ -56,6 +88,16 @@ pub(crate) fn outcome(write: &Write, answer: &Bytes) -> Result<Option<Outcome>> 
         b'X' => return Err(error(write, &rest)),
         _ => return Err(malformed()),
     }))
+}
+
+/// A put of a register that lives as its placement says.
+fn put_at(write: &Write, version: u64, stamp: Stamp) -> Outcome {
+    let expires_at = match write.placement.expiry {
+        Expiry::After(ttl) => Some(stamp.at().plus_ms(ttl.ms())),
+        Expiry::At(at) => Some(at),
+        Expiry::Never | Expiry::Keep => None,
+    };
+    Outcome::Applied { version, stamp, expires_at, dropped: 0, record: None }
 }
 
 fn applied(write: &Write, bytes: &Bytes) -> Result<Option<Outcome>> {

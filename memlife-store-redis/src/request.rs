@@ -2,7 +2,7 @@
 
 use crate::filing::Filing;
 use crate::frame::{self, Front, exact, kind_code, origin_code, put};
-use memlife_core::record::{Body, Codec, Kind};
+use memlife_core::record::{Body, Codec, ExpiryOrigin, Kind};
 use memlife_core::store::{Change, Expiry, Guard, Op, Placement, Reply, Retouch, Write};
 use memlife_core::{Result, Timestamp};
 use std::sync::Arc;
@@ -84,13 +84,14 @@ impl Request {
         let names = ["", &write.placement.rule, write.writer.as_deref().unwrap_or_default()];
         fixed.names_sum = frame::names_sum(&write.key, names);
         let place = self.placement(&write.placement);
-        let mut numbers = self.numbers(write, &fixed, place, names.concat().len())?;
+        let mut numbers = self.numbers(write, fixed.op, place);
         if let Some(body) = body
             && write.placement.kind == Kind::Lww
         {
             append_put(&mut numbers, write, names, body)?;
             self.plain += usize::from(is_plain(write));
         }
+        append_general(&mut numbers, write, &fixed, names.concat().len())?;
         let body = body.map_or(&[][..], |body| &body.as_bytes()[..]);
         self.writes.push([numbers, [names[1].as_bytes(), names[2].as_bytes(), body].concat()]);
         Ok(())
@@ -121,7 +122,8 @@ impl Request {
             }
         };
         self.puts += usize::from(fixed.op != b'e');
-        let mut numbers = self.numbers(write, &fixed, 0, answer.len())?;
+        let mut numbers = self.numbers(write, fixed.op, 0);
+        append_general(&mut numbers, write, &fixed, answer.len())?;
         if let Some(filing) = filing {
             filing.append(&mut numbers)?;
         }
@@ -130,34 +132,16 @@ impl Request {
         Ok(())
     }
 
-    /// What every write has, and what only the script's general part asks for; `before` the body come so many bytes.
-    fn numbers(&mut self, write: &Write, fixed: &Fixed, placement: u64, before: usize) -> Result<Vec<u8>> {
-        let (guard, version) = match write.guard {
-            Guard::Any => (0, 0),
-            Guard::Absent => (1, 0),
-            Guard::Visible => (2, 0),
-            Guard::Version(version) => (3, version),
-            Guard::Due(_) => (4, 0),
-        };
-        let is_decided = matches!(fixed.op, b'n' | b'p' | b'e');
-        let version = if is_decided { 0 } else { exact(version)? };
+    /// What every write has.
+    fn numbers(&mut self, write: &Write, op: u8, placement: u64) -> Vec<u8> {
         let mut out = Vec::with_capacity(96);
         let place = self.place(&write.key);
         put(&mut out, place, 2);
-        out.extend_from_slice(&[fixed.op, guard, reply_code(write.reply)]);
+        out.extend_from_slice(&[op, guard_parts(write.guard).0, reply_code(write.reply)]);
         put(&mut out, placement, 2);
         out.push(write.key.is_system().into());
         put(&mut out, write.key.namespace().len() as u64, 2);
-        put(&mut out, version, 7);
-        let (is_negative, amount) = fixed.amount.unwrap_or_default();
-        let has_writer = write.writer.is_some();
-        out.extend_from_slice(&[has_writer.into(), fixed.touch, fixed.mode]);
-        out.extend_from_slice(&[fixed.amount.is_some().into(), is_negative.into()]);
-        put(&mut out, exact(amount)?, 7);
-        out.extend_from_slice(&[fixed.cause, fixed.ended.unwrap_or(u8::MAX)]);
-        put(&mut out, fixed.names_sum.into(), 4);
-        put(&mut out, before as u64, 4);
-        Ok(out)
+        out
     }
 
     /// The place of a key among the records, from 1 on.
@@ -189,6 +173,22 @@ impl Request {
     }
 }
 
+/// What only the script's general part asks for; `before` the body come so many bytes.
+fn append_general(out: &mut Vec<u8>, write: &Write, fixed: &Fixed, before: usize) -> Result<()> {
+    let is_decided = matches!(fixed.op, b'n' | b'p' | b'e');
+    let version = if is_decided { 0 } else { exact(guard_parts(write.guard).1)? };
+    put(out, version, 7);
+    let (is_negative, amount) = fixed.amount.unwrap_or_default();
+    let has_writer = write.writer.is_some();
+    out.extend_from_slice(&[has_writer.into(), fixed.touch, fixed.mode]);
+    out.extend_from_slice(&[fixed.amount.is_some().into(), is_negative.into()]);
+    put(out, exact(amount)?, 7);
+    out.extend_from_slice(&[fixed.cause, fixed.ended.unwrap_or(u8::MAX)]);
+    put(out, fixed.names_sum.into(), 4);
+    put(out, before as u64, 4);
+    Ok(())
+}
+
 /// What is known of the record of a put before the script decides: the first part of its head, and its sum.
 fn append_put(out: &mut Vec<u8>, write: &Write, names: [&str; 3], body: &Body) -> Result<()> {
     let placement = &write.placement;
@@ -216,11 +216,17 @@ fn append_put(out: &mut Vec<u8>, write: &Write, names: [&str; 3], body: &Body) -
     Ok(())
 }
 
-/// Whether a put of a register can be decided by what is there and its placement alone, and is answered with numbers.
+/// Whether a put of a register can be decided by what is there and its placement alone, and whoever repeats it knows its
+/// expiry by its number and its clock: a chance time is another each time.
 fn is_plain(write: &Write) -> bool {
-    write.reply == Reply::Outcome
-        && matches!(write.guard, Guard::Any | Guard::Absent)
-        && write.placement.expiry != Expiry::Keep
+    let Placement { expiry, origin, rule_ttl, .. } = *write.placement;
+    let is_by_chance = origin == ExpiryOrigin::Rule && rule_ttl.map(Expiry::After) != Some(expiry);
+    let is_alike = match expiry {
+        Expiry::Never | Expiry::At(_) => true,
+        Expiry::After(_) => !is_by_chance,
+        Expiry::Keep => false,
+    };
+    is_alike && write.reply == Reply::Outcome && matches!(write.guard, Guard::Any | Guard::Absent)
 }
 
 /// What the script carries out.
@@ -254,6 +260,17 @@ pub(crate) fn is_native(write: &Write, body_limit: usize) -> bool {
             Change::Touch(_) | Change::Erase(_) => kind_code(&write.placement.kind).is_ok(),
             _ => false,
         }
+}
+
+/// What the script knows a guard by, and the version that it asks for.
+fn guard_parts(guard: Guard) -> (u8, u64) {
+    match guard {
+        Guard::Any => (0, 0),
+        Guard::Absent => (1, 0),
+        Guard::Visible => (2, 0),
+        Guard::Version(version) => (3, version),
+        Guard::Due(_) => (4, 0),
+    }
 }
 
 fn op_code(op: &Op) -> u8 {

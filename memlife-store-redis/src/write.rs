@@ -6,7 +6,7 @@ use crate::frame::{self, Fields, put_hlc};
 use crate::lane::{CALL_WRITES, Calls, Job, Outcomes, still_unknown};
 use crate::layout::Shard;
 use crate::link::{Answered, Failure, Request as Sent};
-use crate::reply;
+use crate::reply::{self, Answer};
 use crate::request::{Request, is_native};
 use crate::script::Pair;
 use crate::server::{self, Server, State};
@@ -40,7 +40,7 @@ struct Call<'a> {
 
 /// What a call gave.
 enum Said {
-    Answers(Vec<Bytes>),
+    Answers(Vec<Answer>),
     /// What was decided in Rust is carried out.
     Done,
     /// The shard has changed since.
@@ -130,7 +130,7 @@ impl Call<'_> {
         for job in jobs.by_ref() {
             let mut outcomes = Vec::with_capacity(job.places.len());
             for (write, answer) in job.writes().zip(answers.by_ref()) {
-                match reply::outcome(write, &answer) {
+                match reply::outcome(write, &answer, self.server.info.replica) {
                     Ok(None) => break,
                     Ok(Some(outcome)) => outcomes.push(Ok(outcome)),
                     Err(error) => outcomes.push(Err(error)),
@@ -210,7 +210,7 @@ impl Call<'_> {
         };
         let Said::Answers(answers) = said else { return Err(unexpected("a write")) };
         for (write, answer) in writes.iter().zip(&answers) {
-            match reply::outcome(write, answer) {
+            match reply::outcome(write, answer, self.server.info.replica) {
                 Ok(None) => return Ok(true),
                 Ok(Some(outcome)) => outcomes.push(Ok(outcome)),
                 Err(error) => outcomes.push(Err(error)),
@@ -248,7 +248,7 @@ impl Call<'_> {
                 }
                 Ok(Said::Answers(answers)) => {
                     for (write, answer) in writes.iter().zip(&answers) {
-                        let outcome = reply::outcome(write, answer);
+                        let outcome = reply::outcome(write, answer, self.server.info.replica);
                         outcomes
                             .push(outcome.and_then(|outcome| outcome.ok_or_else(|| unexpected("a write"))));
                     }
@@ -273,9 +273,8 @@ impl Call<'_> {
         // The ledger comes first: what is read behind it is no older, and newer only if the ledger has moved on.
         State::ask(&mut pipeline, &layout.ledger(self.shard));
         pipeline.cmd("TIME");
-        for key in &keys {
-            pipeline.cmd("GET").arg(layout.record(self.shard, key));
-        }
+        let records: Vec<String> = keys.iter().map(|key| layout.record(self.shard, key)).collect();
+        pipeline.cmd("MGET").arg(&records);
         let mut values = server.read(self.shard, &pipeline).await?.into_iter();
         let mut next = || values.next().ok_or_else(|| unexpected("a pipeline"));
         let State { mut ledger, jump, .. } = State::parse(next()?)?;
@@ -283,9 +282,9 @@ impl Call<'_> {
         ledger.clock.observe(server.seen());
         let wall = time_of(next()?)?;
         server.heard(wall);
-        let mut records = HashMap::new();
-        for key in keys {
-            records.insert(key.clone(), server::bytes(next()?, "GET")?);
+        let mut records = HashMap::with_capacity(keys.len());
+        for (key, value) in keys.into_iter().zip(server::array(next()?, "MGET")?) {
+            records.insert(key.clone(), server::bytes(value, "MGET")?);
         }
         let wall = if server.wall == Wall::Caller { self.now } else { wall };
         Ok(There { ledger, jump, wall, records, changed: HashMap::new() })

@@ -3,11 +3,14 @@
 
 mod support;
 
+use futures_util::future::join_all;
 use memlife_core::record::Kind;
-use memlife_core::store::{Batch, Change, Changes, Durability, Feed, Op, Outcome, Token, Want, Write};
+use memlife_core::store::{
+    Batch, Change, Changes, Durability, Expiry, Feed, Op, Outcome, Token, Want, Write,
+};
 use memlife_core::{ErrorKind, Result, Store};
 use memlife_store_redis::{RedisConfig, RedisStore};
-use memlife_testkit::draft::{add, put};
+use memlife_testkit::draft::{add, put, ttl};
 use memlife_testkit::{Draft, RedisServer, START, Session, TcpProxy, Weather};
 use std::path::Path;
 use std::sync::Arc;
@@ -121,6 +124,36 @@ async fn an_unknown_fate_is_told_and_the_token_answers_it() {
     assert_eq!(place.value("n").await.as_deref(), Some("311"));
     // Once answered, the token is a last reply like any other.
     assert_eq!(version(submit(&place.store, &batch(6, vec![put("k", "1").build()])).await), 8);
+}
+
+#[tokio::test]
+async fn each_batch_of_a_shared_call_is_told_its_own_part() {
+    let Some(place) = Place::new().await else { return };
+    let lives = [Expiry::Never, Expiry::After(ttl(60_000))];
+    let puts = |number: u64| {
+        let each = |at: usize| put(&format!("k{number}/{at}"), "1").expiry(lives[at % 2]).build();
+        batch(number, (0..number as usize).map(each).collect())
+    };
+    let batches: Vec<Batch> = (1..=5).map(puts).collect();
+    place.proxy.set(Weather::CutAnswers("EVALSHA", u32::MAX));
+    // The first goes alone; the others wait for it and share the next call.
+    for outcomes in join_all(batches.iter().map(|batch| place.store.apply(batch))).await {
+        for outcome in outcomes.unwrap() {
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Indeterminate);
+        }
+    }
+    place.proxy.set(Weather::Fair);
+    for batch in batches.iter().rev() {
+        let outcomes = place.store.apply(batch).await.unwrap();
+        for (write, outcome) in batch.writes.iter().zip(outcomes) {
+            let head = Session::on(place.beside()).record(write.key.as_str()).await.unwrap().head;
+            let Ok(Outcome::Applied { version, stamp, expires_at, .. }) = outcome else {
+                panic!("{outcome:?}");
+            };
+            assert_eq!((version, stamp, expires_at), (head.version, head.stamp, head.life.expires_at));
+            assert_eq!(head.created_at, head.stamp.at(), "it was put once");
+        }
+    }
 }
 
 #[tokio::test]
