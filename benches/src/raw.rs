@@ -22,7 +22,8 @@ pub struct Row {
     pub stored: i64,
     /// Its metadata.
     pub head: Vec<u8>,
-    body: Vec<u8>,
+    /// Nothing where the value stands elsewhere.
+    body: Option<Vec<u8>>,
 }
 
 impl Raw {
@@ -189,20 +190,22 @@ pub struct Putter<'c> {
 }
 
 impl Putter<'_> {
-    /// Puts one row in a transaction of its own.
-    pub fn put(&mut self, row: &Row, reclaim_at_ms: u64) -> Result<()> {
-        self.seq += 1;
+    /// Puts rows, each with when its bytes may go, in one transaction.
+    pub fn put<'r>(&mut self, rows: impl IntoIterator<Item = (&'r Row, u64)>) -> Result<()> {
         self.begin.execute([])?;
-        self.upsert.execute(params![
-            self.seq,
-            row.key,
-            row.class,
-            reclaim_at_ms.cast_signed(),
-            row.group,
-            row.stored,
-            row.head,
-            row.body
-        ])?;
+        for (row, reclaim_at_ms) in rows {
+            self.seq += 1;
+            self.upsert.execute(params![
+                self.seq,
+                row.key,
+                row.class,
+                reclaim_at_ms.cast_signed(),
+                row.group,
+                row.stored,
+                row.head,
+                row.body
+            ])?;
+        }
         self.commit.execute([])?;
         Ok(())
     }

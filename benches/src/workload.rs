@@ -25,6 +25,11 @@ pub fn exact(count: usize) -> Vec<Item> {
     texts.into_iter().map(|item| Item { value: item.value["notes"].clone(), ..item }).collect()
 }
 
+/// As [`small`], the whole value of some [`SMALL`] bytes as JSON.
+pub fn objects(count: usize) -> Vec<Item> {
+    under("session", "k", count, SMALL - 50)
+}
+
 /// `count` large entries in one namespace.
 pub fn large(count: usize) -> Vec<Item> {
     let mut random = Random::new(11);

@@ -39,7 +39,7 @@ pub async fn measure(stage: &Stage, args: &Args) -> Result<Vec<Section>> {
         ensure!(value == item.value, "the command told another value of {}", item.key);
         gets.push(seconds);
     }
-    table.alone("get", Figure::time(&gets)?, Some(Target::AtMost(15.0)));
+    table.alone("get", Figure::time(&gets)?, Some(Target::AtMost(6.0)));
     let mut puts = Vec::new();
     for item in picked {
         puts.push(timed(&program, &["--store", &url, "put", &item.key, &item.value.to_string()])?.0);

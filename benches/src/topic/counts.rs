@@ -85,7 +85,7 @@ async fn plain(folder: &Path, table: &mut Counts) -> Result<()> {
     let mut putter = raw.putter()?;
     let expiry = SystemClock.now().plus_ms(3_600_000).ms();
     for (what, later) in [("put, new key, one task", 0), ("put, overwrite, one task", 1_000)] {
-        let work = async || rows.iter().try_for_each(|row| putter.put(row, expiry + later));
+        let work = async || rows.iter().try_for_each(|row| putter.put([(row, expiry + later)]));
         table.push(what, "beside", OPERATIONS, counted(&path, work).await?);
     }
     let mut getter = raw.getter()?;

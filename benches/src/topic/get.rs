@@ -53,6 +53,6 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
     .await?;
     let mut table = Comparisons::new("SQLite: get, beside a prepared SELECT", &ABOUT);
     let what = format!("get of {} entries of some 250 bytes", crate::figure::grouped(keys.len() as u64));
-    table.speed(&what, keys.len(), &duel, Some(Target::AtLeast(0.7)))?;
+    table.speed(&what, keys.len(), &duel, Some(Target::AtLeast(0.85)))?;
     Ok(table.finish())
 }

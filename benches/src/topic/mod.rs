@@ -2,10 +2,14 @@
 
 mod backends;
 mod command;
+mod counter;
 mod counts;
+mod dictionary;
+mod files;
 mod get;
 mod growth;
 mod lattices;
+mod memory;
 mod million;
 mod put;
 mod python;
@@ -31,10 +35,18 @@ pub enum Topic {
     Get,
     /// Writes beside plain SQL
     Put,
+    /// One counter, many tasks beside one
+    Counter,
+    /// Values with and without a trained dictionary
+    Dictionary,
     /// Sweeps beside plain SQL
     Sweep,
     /// What a sweep visits, in a small store and in a big one
     Growth,
+    /// Reads of what is in memory beside moka
+    Memory,
+    /// Puts into a folder of files beside plain files
+    Files,
     /// redb beside its own transactions
     Redb,
     /// Redis beside its plain commands
@@ -53,13 +65,17 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic, in the order of the results.
-    pub const ALL: [Topic; 13] = [
+    pub const ALL: [Topic; 17] = [
         Topic::Counts,
         Topic::Lattices,
         Topic::Get,
         Topic::Put,
+        Topic::Counter,
+        Topic::Dictionary,
         Topic::Sweep,
         Topic::Growth,
+        Topic::Memory,
+        Topic::Files,
         Topic::Redb,
         Topic::Redis,
         Topic::Python,
@@ -81,6 +97,10 @@ impl Topic {
             Topic::Lattices => lattices::measure(stage).await,
             Topic::Get => Ok(vec![get::measure(stage).await?]),
             Topic::Put => Ok(vec![put::measure(stage).await?]),
+            Topic::Counter => Ok(vec![counter::measure(stage).await?]),
+            Topic::Dictionary => Ok(vec![dictionary::measure(stage).await?]),
+            Topic::Memory => Ok(vec![memory::measure(stage).await?]),
+            Topic::Files => Ok(vec![files::measure(stage).await?]),
             Topic::Sweep => Ok(vec![sweep::measure(stage).await?]),
             Topic::Growth => Ok(vec![growth::measure(stage).await?]),
             Topic::Redb => Ok(vec![redb::measure(stage).await?]),

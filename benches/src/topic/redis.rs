@@ -55,8 +55,8 @@ pub async fn measure(stage: &Stage) -> Result<Vec<Section>> {
         batches.push(seconds(in_batches(&store, &pairs)).await?, seconds(plain.in_pipelines(&pairs)).await?);
     }
     let mut table = Comparisons::new("Redis, beside its plain commands", &ABOUT);
-    table.speed("get, 50 tasks, beside GET", count, &get, Some(Target::AtLeast(0.85)))?;
-    table.speed("put, 50 tasks, beside SET PX", count, &put, Some(Target::AtLeast(0.25)))?;
+    table.speed("get, 50 tasks, beside GET", count, &get, Some(Target::AtLeast(0.9)))?;
+    table.speed("put, 50 tasks, beside SET PX", count, &put, Some(Target::AtLeast(0.35)))?;
     table.speed("put, 50 tasks, beside a MULTI of the same", count, &multi, Some(Target::AtLeast(0.6)))?;
     table.speed("put, batches of 100, beside pipelines", count, &batches, Some(Target::AtLeast(0.12)))?;
     if let Some(bytes) = bytes_per_entry(count).await? {

@@ -44,8 +44,8 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
     }
     let mut table = Comparisons::new("SQLite: sweep, beside one DELETE", &ABOUT);
     let what = |lot| format!("{} expired, {lot}", crate::figure::grouped(entries as u64));
-    table.time(&what("adjacent"), &adjacent, Some(Target::AtMost(1.5)))?;
-    table.time(&what("spread"), &spread, Some(Target::AtMost(1.5)))?;
+    table.time(&what("adjacent"), &adjacent, Some(Target::AtMost(1.25)))?;
+    table.time(&what("spread"), &spread, Some(Target::AtMost(1.25)))?;
     Ok(table.finish())
 }
 
