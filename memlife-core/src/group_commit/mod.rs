@@ -1,5 +1,8 @@
+mod reunion;
+
 use crate::store::{Batch, Durability, Outcome, Write};
 use crate::{Error, ErrorKind, Result};
+use reunion::Reunion;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Poll;
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tokio::sync::{Semaphore, oneshot};
 
 /// A batch weighs one unit per write and per [`UNIT_BYTES`] of bodies.
@@ -178,6 +182,7 @@ impl<C: Commit> Shared<C> {
     }
 
     fn run(&self) {
+        let mut reunion: Option<Reunion> = None;
         loop {
             let mut queue = self.queue();
             while queue.pending.is_empty() {
@@ -186,26 +191,37 @@ impl<C: Commit> Shared<C> {
                 }
                 queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
+            let mut there = queue.pending.len();
             drop(queue);
-            self.commit_queued();
+            while let Some(pause) = reunion.as_mut().and_then(|reunion| reunion.pause(there)) {
+                std::thread::sleep(pause);
+                there = self.queue().pending.len();
+            }
+            reunion = self.commit_queued();
         }
     }
 
-    fn commit_queued(&self) {
+    /// Commits what waits; who is to be waited for before the next time.
+    #[allow(clippy::disallowed_methods, reason = "how long a commit takes is real time")]
+    fn commit_queued(&self) -> Option<Reunion> {
         let mut committer = lock(&self.committer);
         // Taken only now, with whatever came while the lock was waited for.
         let group = self.take_group();
         let batches: Vec<&Batch> = group.iter().map(|pending| &pending.batch).collect();
         if batches.is_empty() {
-            return;
+            return None;
         }
+        let begun = Instant::now();
         let answers = attempt(&mut *committer, &batches, Patience::Wait);
+        let taken = begun.elapsed();
         drop(committer);
+        let reunion = Reunion::after(taken, batches.len(), self.queue().pending.len());
         let answers = answers.unwrap_or_else(|Busy| batches.iter().map(|_| Err(locked())).collect());
         for (pending, answer) in group.into_iter().zip(answers) {
             // A submitter that went away does not want the answer.
             let _ = pending.reply.send(answer);
         }
+        reunion
     }
 
     fn take_group(&self) -> Vec<Pending> {
