@@ -120,7 +120,7 @@ impl Index {
     /// # Errors
     /// As any read: `Unavailable`, `Corrupt`.
     pub fn clock(&self) -> Result<Timestamp> {
-        self.readers.read(|connection| read::clock(connection).map_err(from_sqlite))
+        self.readers.read(|reader| read::clock(reader).map_err(from_sqlite))
     }
 
     /// See [`Store::get`](memlife_core::Store::get).
@@ -128,9 +128,9 @@ impl Index {
     /// # Errors
     /// `Corrupt` names the first damaged key.
     pub async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
-        let fetched = self.readers.read(|connection| {
-            let get = || read::get(connection, self.bodies.as_deref(), keys, want);
-            if keys.len() > 1 { snapshot(connection, get) } else { get() }
+        let fetched = self.readers.read(|reader| {
+            let get = || read::get(reader, self.bodies.as_deref(), keys, want);
+            if keys.len() > 1 { snapshot(reader, get) } else { get() }
         });
         fetched.map_err(|error| error.during("get"))
     }

@@ -1,5 +1,6 @@
 use crate::bodies::Bodies;
 use crate::error::from_sqlite;
+use crate::readers::Reader;
 use crate::recent::{Recent, RecentEntry, RecentPage};
 use crate::rows;
 use crate::transaction::unpack_clock;
@@ -24,49 +25,29 @@ pub(crate) fn clock(connection: &Connection) -> rusqlite::Result<Timestamp> {
     select.query_row([], |row| Ok(unpack_clock(row.get(0)?).at))
 }
 
-/// One entry, and the store's clock; `None` for the clock where there is no row.
-fn get_one(
-    connection: &Connection,
-    outside: Outside<'_>,
-    key: &Key,
-    want: Want,
-) -> Result<(Option<Record>, Option<Timestamp>)> {
+/// One entry.
+fn get_one(connection: &Connection, outside: Outside<'_>, key: &Key, want: Want) -> Result<Option<Record>> {
     let sql = match want {
-        Want::Head => "SELECT clock,head FROM ledger l,entry WHERE l.id=0 AND key=?1",
-        Want::Whole => "SELECT clock,head,body FROM ledger l,entry WHERE l.id=0 AND key=?1",
+        Want::Head => "SELECT head FROM entry WHERE key=?1",
+        Want::Whole => "SELECT head,body FROM entry WHERE key=?1",
     };
     let on_key = |error| from_sqlite(error).on(key);
     let mut select = connection.prepare_cached(sql).map_err(on_key)?;
     let mut rows = select.query([key.as_str()]).map_err(on_key)?;
-    let (record, clock) = match rows.next().map_err(on_key)? {
-        Some(row) => {
-            let clock = unpack_clock(row.get(0).map_err(on_key)?).at;
-            (Some(rows::record(row, 1, key.clone(), want)?), Some(clock))
-        }
-        None => (None, None),
-    };
+    let row = rows.next().map_err(on_key)?;
+    let record = row.map(|row| rows::record(row, 0, key.clone(), want)).transpose()?;
     match outside.filter(|_| !key.is_system()) {
-        Some(bodies) => Ok((bodies.load(key, record, want)?, clock)),
-        None => Ok((record, clock)),
+        Some(bodies) => bodies.load(key, record, want),
+        None => Ok(record),
     }
 }
 
 /// One slot per key.
-pub(crate) fn get(
-    connection: &Connection,
-    outside: Outside<'_>,
-    keys: &[Key],
-    want: Want,
-) -> Result<Fetched> {
-    let mut slots = Vec::with_capacity(keys.len());
-    let mut latest = None;
-    for key in keys {
-        let (slot, clock) = get_one(connection, outside, key, want)?;
-        slots.push(slot);
-        latest = clock.or(latest);
-    }
-    let clock = latest.map_or_else(|| clock(connection).map_err(from_sqlite), Ok)?;
-    Ok(Fetched { slots, clock })
+pub(crate) fn get(reader: &Reader, outside: Outside<'_>, keys: &[Key], want: Want) -> Result<Fetched> {
+    let slots = keys.iter().map(|key| get_one(reader, outside, key, want)).collect::<Result<_>>()?;
+    // After the records: whatever clock judged what is there stands no later.
+    let clock = if keys.is_empty() { clock(reader) } else { reader.clock_of_last_read() };
+    Ok(Fetched { slots, clock: clock.map_err(from_sqlite)? })
 }
 
 /// One page of records in key order.
@@ -77,7 +58,7 @@ pub(crate) fn scan(connection: &Connection, outside: Outside<'_>, query: &Scan) 
         return Ok(page);
     }
     if let Some(key) = query.first()
-        && let Some(found) = get_one(connection, outside, &key, query.want).map(|(slot, _)| slot).transpose()
+        && let Some(found) = get_one(connection, outside, &key, query.want).transpose()
     {
         page.records.push(found);
         page.next = Some(key);
