@@ -128,16 +128,15 @@ fn check(text: &str) -> Result<()> {
 
 /// Whether `text` is a key beyond doubt, as nearly all are. Without branches: where segments end is never foreseen.
 fn is_plain(text: &[u8]) -> bool {
-    let (mut is_odd, mut slashes, mut last) = (false, 0, b'/');
-    for &byte in text {
-        let is_slash = byte == b'/';
-        // A segment that begins with a dot may be `.` or `..`.
-        is_odd |= (last == b'/') & (is_slash | (byte == b'.'));
-        is_odd |= byte.wrapping_sub(b' ') > b'~' - b' ';
-        slashes += usize::from(is_slash);
-        last = byte;
-    }
-    !is_odd & (last != b'/') & (slashes < MAX_KEY_SEGMENTS)
+    // Passes without branches, which the compiler makes wide.
+    let is_ascii = text.iter().fold(true, |all, byte| all & (byte.wrapping_sub(b' ') <= b'~' - b' '));
+    // A segment that begins with a dot may be `.` or `..`.
+    let is_odd = |last: u8, byte: u8| (last == b'/') & ((byte == b'/') | (byte == b'.'));
+    let pairs = text.iter().zip(text.iter().skip(1));
+    let has_odd = pairs.fold(false, |any, (last, byte)| any | is_odd(*last, *byte));
+    let slashes = text.iter().map(|byte| usize::from(*byte == b'/')).sum::<usize>();
+    let begins_odd = text.first().is_none_or(|first| is_odd(b'/', *first));
+    is_ascii & !has_odd & !begins_odd & !text.ends_with(b"/") & (slashes < MAX_KEY_SEGMENTS)
 }
 
 impl fmt::Display for Key {
