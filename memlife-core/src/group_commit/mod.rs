@@ -75,6 +75,8 @@ struct Shared<C> {
 #[derive(Debug, Default)]
 struct Queue {
     pending: VecDeque<Pending>,
+    /// How many the writer waits for before it is to be woken.
+    wanted: usize,
     closed: bool,
 }
 
@@ -130,9 +132,15 @@ impl<C: Commit> GroupCommit<C> {
         let room = self.shared.room.acquire_many(units).await;
         room.map_err(|_| Error::new(ErrorKind::Unavailable, "the store is closing"))?.forget();
         let (reply, answer) = oneshot::channel();
-        self.shared.queue().pending.push_back(Pending { batch: batch.clone(), units, reply });
+        let are_enough = {
+            let mut queue = self.shared.queue();
+            queue.pending.push_back(Pending { batch: batch.clone(), units, reply });
+            queue.pending.len() >= queue.wanted
+        };
         if self.has_writer() {
-            self.shared.wake.notify_one();
+            if are_enough {
+                self.shared.wake.notify_one();
+            }
         } else {
             self.shared.commit_queued();
         }
@@ -191,14 +199,22 @@ impl<C: Commit> Shared<C> {
                 }
                 queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
-            let mut there = queue.pending.len();
-            drop(queue);
-            while let Some(pause) = reunion.as_mut().and_then(|reunion| reunion.pause(there)) {
-                std::thread::sleep(pause);
-                there = self.queue().pending.len();
+            if let Some(reunion) = reunion.take() {
+                queue = self.gather(queue, reunion);
             }
+            drop(queue);
             reunion = self.commit_queued();
         }
+    }
+
+    /// Waits for those who are likely to come.
+    fn gather<'q>(&self, mut queue: MutexGuard<'q, Queue>, mut reunion: Reunion) -> MutexGuard<'q, Queue> {
+        while let Some(pause) = reunion.pause(queue.pending.len()).filter(|_| !queue.closed) {
+            queue.wanted = reunion.size();
+            queue = self.wake.wait_timeout(queue, pause).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        queue.wanted = 0;
+        queue
     }
 
     /// Commits what waits; who is to be waited for before the next time.
