@@ -53,7 +53,6 @@ pub trait Commit: Send + 'static {
 #[derive(Debug)]
 pub struct GroupCommit<C: Commit> {
     shared: Arc<Shared<C>>,
-    level: Durability,
     writer: Mutex<Writer>,
 }
 
@@ -66,6 +65,7 @@ struct Writer {
 #[derive(Debug)]
 struct Shared<C> {
     committer: Mutex<C>,
+    level: Durability,
     queue: Mutex<Queue>,
     wake: Condvar,
     room: Semaphore,
@@ -92,12 +92,13 @@ impl<C: Commit> GroupCommit<C> {
     pub fn new(name: &'static str, committer: C, level: Durability) -> Self {
         let shared = Shared {
             committer: Mutex::new(committer),
+            level,
             queue: Mutex::default(),
             wake: Condvar::new(),
             room: Semaphore::new(MAX_QUEUED_UNITS as usize),
             in_flight: AtomicUsize::new(0),
         };
-        GroupCommit { shared: Arc::new(shared), level, writer: Mutex::new(Writer { name, thread: None }) }
+        GroupCommit { shared: Arc::new(shared), writer: Mutex::new(Writer { name, thread: None }) }
     }
 
     /// Commits `batch`, together with what others submit.
@@ -107,7 +108,7 @@ impl<C: Commit> GroupCommit<C> {
     /// panicked.
     pub async fn submit(&self, batch: &Batch) -> Answer {
         let company = InFlight::enter(&self.shared.in_flight);
-        if company.is_alone() && batch.durability.max(self.level) <= Durability::Process {
+        if company.is_alone() && !self.shared.syncs(batch) {
             // Tasks that are ready to run get their chance to submit and be company.
             yield_once().await;
             if company.is_alone()
@@ -178,6 +179,11 @@ impl<C: Commit> Shared<C> {
         lock(&self.queue)
     }
 
+    /// Whether the commit of `batch` waits for a disk.
+    fn syncs(&self, batch: &Batch) -> bool {
+        batch.durability.max(self.level) > Durability::Process
+    }
+
     /// Commits on this thread; `None` when somebody else is writing.
     fn commit_here(&self, batch: &Batch) -> Option<Answer> {
         let mut committer = match self.committer.try_lock() {
@@ -231,7 +237,10 @@ impl<C: Commit> Shared<C> {
         let answers = attempt(&mut *committer, &batches, Patience::Wait);
         let taken = begun.elapsed();
         drop(committer);
-        let reunion = Reunion::after(taken, batches.len(), self.queue().pending.len());
+        // What a commit takes that does not sync grows with what is in it: nobody gains by waiting.
+        let syncs = batches.iter().any(|batch| self.syncs(batch));
+        let waiting = self.queue().pending.len();
+        let reunion = if syncs { Reunion::after(taken, batches.len(), waiting) } else { None };
         let answers = answers.unwrap_or_else(|Busy| batches.iter().map(|_| Err(locked())).collect());
         for (pending, answer) in group.into_iter().zip(answers) {
             // A submitter that went away does not want the answer.
