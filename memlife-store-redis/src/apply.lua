@@ -255,7 +255,8 @@ end
 -- A put of a register that replaces one or nothing and lives as its placement says, which is most of what is written;
 -- `text` is how what is there begins. Nil for everything else, which `decide` decides the same. Gives the record, its
 -- locator, when its bytes may go, in which class it was, and what ended with it.
-local function put_over(text, key, guard, p, system, namespace_len, front, front_sum, is_packed, raw_len, stored_len, tail)
+local function put_over(text, key, guard, p, system, namespace_len, front, front_sum, is_packed, raw_len, stored_len,
+    tail)
   if p.mode == 3 then return nil end
   local created, locator, kind_ms, kind_c, was_class, is_expired = nil, nil, 0, 0, nil, nil
   local gained, stored, raw, packed = 1, stored_len, raw_len, is_packed
