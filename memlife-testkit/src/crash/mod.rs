@@ -54,6 +54,8 @@ impl Default for Torture {
     }
 }
 
+/// There are at most so many times as many rounds as asked for, until as many writes were acknowledged.
+const MOST_TIMES: u32 = 5;
 /// One kill in so many hits processes that are just opening what the kill before left behind.
 const RECOVERY_KILLS: u64 = 5;
 /// The processes of a recovery kill die up to so many milliseconds after they begin to open the store.
@@ -81,12 +83,17 @@ impl Torture {
         println!("crash torture of {} rounds, seed {seed}", self.rounds);
         let mut random = Random::new(seed);
         let mut ledger = Ledger::default();
-        for round in 0..self.rounds {
+        let mut round = 0;
+        // Where much else runs, processes are killed before they have written anything.
+        while round < self.rounds
+            || (ledger.acknowledged() <= u64::from(self.rounds) && round < MOST_TIMES * self.rounds)
+        {
             self.kill_once(test, directory.path(), &mut random, &mut ledger);
             let checked = runtime.block_on(check(&open, directory.path(), &mut ledger));
             if let Err(problem) = checked {
                 panic!("round {round} of seed {seed}: {problem}");
             }
+            round += 1;
         }
         let acknowledged = ledger.acknowledged();
         assert!(acknowledged > u64::from(self.rounds), "only {acknowledged} writes were acknowledged");
