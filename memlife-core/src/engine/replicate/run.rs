@@ -9,11 +9,17 @@ use crate::store::{
     Change, Changes, Cursor, Feed, FeedItem, Guard, Op, Outcome, Scan, UsageQuery, Want, Write,
 };
 use crate::{Error, ErrorKind, Key, Result, Timestamp};
+use futures_util::StreamExt;
+use futures_util::future::try_join;
+use futures_util::stream::FuturesOrdered;
 use std::time::Duration;
 
-/// Records of one page, and the bytes of bodies that are held at once.
+/// Records of one page, and the bytes of bodies of one.
 const PAGE: usize = 500;
 const PAGE_BYTES: usize = 4 << 20;
+/// Pages of a copy that are on their way at once, so that neither side waits for the other; one more is held, which was
+/// just read.
+const UNDER_WAY: usize = 2;
 /// Refusals that a report tells.
 const MAX_REFUSALS: usize = 100;
 /// A quiet run tells at least so often that it came to the end, in milliseconds.
@@ -160,8 +166,10 @@ impl<'a> Run<'a> {
         let usage = self.from.inner.store.usage(&UsageQuery { after: None, limit: 0 }).await?;
         self.total = Some(usage.totals.tally.entries);
         let mut scan = Scan { limit: PAGE, bytes: PAGE_BYTES, want: Want::Whole, ..Scan::default() };
+        let (from, to) = (&self.from.inner.store, self.to);
+        let mut under_way = FuturesOrdered::new();
+        let mut page = from.scan(&scan).await?;
         loop {
-            let page = self.from.inner.store.scan(&scan).await?;
             let mut records = Vec::with_capacity(page.records.len());
             for record in page.records {
                 match record {
@@ -170,11 +178,21 @@ impl<'a> Run<'a> {
                     Err(error) => self.refuse(&error),
                 }
             }
-            self.send(records).await?;
-            match page.next {
-                Some(next) => scan.after = Some(next),
-                None => return Ok(()),
+            under_way.push_back(submit(to, self.prepare(records).await?));
+            let is_last = page.next.is_none();
+            scan.after = page.next;
+            let arrive = async {
+                while (is_last || under_way.len() >= UNDER_WAY)
+                    && let Some(answers) = under_way.next().await
+                {
+                    self.take_note(answers?)?;
+                }
+                Ok(())
+            };
+            if is_last {
+                return arrive.await;
             }
+            ((), page) = try_join(arrive, from.scan(&scan)).await?;
         }
     }
 
@@ -212,7 +230,13 @@ impl<'a> Run<'a> {
         Ok(records)
     }
 
-    async fn send(&mut self, mut records: Vec<Record>) -> Result<()> {
+    async fn send(&mut self, records: Vec<Record>) -> Result<()> {
+        let answers = submit(self.to, self.prepare(records).await?).await?;
+        self.take_note(answers)
+    }
+
+    /// The writes that send these, as far as they go and need not wait for their time.
+    async fn prepare(&mut self, mut records: Vec<Record>) -> Result<Vec<Write>> {
         records.retain(|record| self.goes(&record.key));
         if self.seen.is_some() {
             records = self.without_the_gone(records).await?;
@@ -234,26 +258,21 @@ impl<'a> Run<'a> {
                 Err(error) => return Err(error),
             }
         }
-        self.join(writes).await?;
-        if let Some(progress) = &self.options.progress {
-            progress(self.report.sent, self.total.map(|total| total.max(self.report.sent)));
-        }
-        Ok(())
+        Ok(writes)
     }
 
-    async fn join(&mut self, mut writes: Vec<Write>) -> Result<()> {
-        let most = self.to.inner.store.info().limits.batch_writes.max(1);
-        while !writes.is_empty() {
-            let batch: Vec<Write> = writes.drain(..most.min(writes.len())).collect();
-            let keys: Vec<Key> = batch.iter().map(|write| write.key.clone()).collect();
-            for (key, outcome) in keys.iter().zip(self.to.submit_all(batch).await?) {
-                match outcome {
-                    Ok(Outcome::Applied { .. }) => self.report.joined += 1,
-                    Ok(_) => self.report.unchanged += 1,
-                    Err(error) if is_of_the_record(&error) => self.refuse(&error.on(key)),
-                    Err(error) => return Err(error),
-                }
+    /// Takes note of what became of what was sent.
+    fn take_note(&mut self, answers: Answers) -> Result<()> {
+        for (key, outcome) in answers {
+            match outcome {
+                Ok(Outcome::Applied { .. }) => self.report.joined += 1,
+                Ok(_) => self.report.unchanged += 1,
+                Err(error) if is_of_the_record(&error) => self.refuse(&error.on(&key)),
+                Err(error) => return Err(error),
             }
+        }
+        if let Some(progress) = &self.options.progress {
+            progress(self.report.sent, self.total.map(|total| total.max(self.report.sent)));
         }
         Ok(())
     }
@@ -321,6 +340,20 @@ impl<'a> Run<'a> {
             self.report.refusals.push(error.to_string());
         }
     }
+}
+
+/// What became of the writes to these keys.
+type Answers = Vec<(Key, Result<Outcome>)>;
+
+async fn submit(to: &Memory, mut writes: Vec<Write>) -> Result<Answers> {
+    let most = to.inner.store.info().limits.batch_writes.max(1);
+    let mut answers = Vec::with_capacity(writes.len());
+    while !writes.is_empty() {
+        let batch: Vec<Write> = writes.drain(..most.min(writes.len())).collect();
+        let keys: Vec<Key> = batch.iter().map(|write| write.key.clone()).collect();
+        answers.extend(keys.into_iter().zip(to.submit_all(batch).await?));
+    }
+    Ok(answers)
 }
 
 /// One slot per key. Damage to one entry holds up no other.
