@@ -33,7 +33,7 @@ local PUT_AT = 4
 -- What of the indexes and the usage changes with the record of an effect.
 local FILING, FILING_AT, TALLY = '>I7I7BBBBI6BB', 40, '>i7i7i7i7I2'
 -- A record begins with what whoever puts it knows, then what is decided, then the sum of all these numbers.
-local HEAD_BYTES, PEEK, PEEKED = 119, 256, '255'
+local HEAD_BYTES, PEEK, PEEKED, SMALL = 119, 256, '255', 1024
 local HEAD = '>BBBBBBI6I4I4I4I2I2I2I4I7I7I6I2I4I4I6I2I4I4I6I6I6I6I2I7I6'
 local FORMAT, MAX_MS, EPOCH_STEP, PRIME = 1, 281474976710655, 4294967296, 4294967291
 local LWW, TOMBSTONE, UNJUDGED_CLASS, UNJUDGED = 0, 3, 4, 2
@@ -42,6 +42,7 @@ local EXPIRED, NONE, ANSWER = 0, 255, '>c1I7I6I2c8BI6I4B'
 -- one more of both.
 local RUN = '>c1I2I7I6I2'
 
+local KEYS, ARGV = KEYS, ARGV
 local call, pack, fields, sub, printed = redis.call, struct.pack, struct.unpack, string.sub, string.format
 local replica, is_upon, upon, wall, step, number, keep_reply_ms, name_bytes, keep_removals, keep_ms, ms_after, c_after,
   seen_ms, is_repeated, placement_count, way = fields(NUMBERS, ARGV[1])
@@ -227,7 +228,7 @@ end
 -- Files an entry under `instant` of `class`, or under none, where it was in `was_class`, or in none.
 local function file(key, locator, was_class, instant, class)
   if not instant and not was_class then return end
-  local member = pack('>I7', locator) .. key
+  local member = pack('>I7c0', locator, key)
   if was_class and (not instant or was_class ~= class) then displace(DUE + was_class, member) end
   if instant then place(DUE + class, whole(instant), member) end
 end
@@ -314,12 +315,23 @@ local function store_put(i, key, value, system, number, is_new, locator, instant
   end
 end
 
+-- How the records at the first `count` places begin, whose writes stand from `at` on. Small ones are read whole, all at
+-- once; what is replaced is mostly as large as what is put.
+local function beginnings(count, at)
+  local bytes = 0
+  for i = at + 1, #ARGV, 2 do bytes = bytes + #ARGV[i] end
+  if bytes <= SMALL * count then return call('MGET', unpack(KEYS, RECORDS + 1)) end
+  local texts = {}
+  for i = 1, count do texts[i] = call('GETRANGE', KEYS[RECORDS + i], '0', PEEKED) end
+  return texts
+end
+
 -- Decides a call of nothing but puts, each of a record of its own, and gives back the answer to all; nil where one of
 -- them is more than that, as if nothing had been decided.
 local function put_all()
   local seq_before, ms_before, c_before, at = seq, ms, c, 5 + placement_count
   local count, first_ms, first_c = (#ARGV + 1 - at) / 2, nil, nil
-  local texts = call('MGET', unpack(KEYS, RECORDS + 1))
+  local texts = beginnings(count, at)
   for i = 1, count do
     local guard, _, place_of, system, namespace_len, front, front_sum, is_packed, raw_len, stored_len =
       fields(PUT, ARGV[at], PUT_AT)

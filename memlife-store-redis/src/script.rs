@@ -1,5 +1,5 @@
 use sha1_smol::Sha1;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,6 +26,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     fn new(text: &str) -> Self {
+        let text = &written_out(text);
         Pair { takes: Script::new("", text), frees: Script::new(" flags=allow-oom", text) }
     }
 
@@ -102,5 +103,84 @@ impl Scripts {
         }
         all.push_back(bound.clone());
         bound
+    }
+}
+
+/// The text with its constants written out where they stand: the lines of their own that give names in capitals to
+/// numbers and strings. Lua knows no constants, and a local of the main part costs at each call of the script, for each
+/// function that uses it, a search among all others.
+fn written_out(text: &str) -> String {
+    let mut constants = HashMap::new();
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        match constants_of(line) {
+            // The line stays, so that errors tell the line of the source.
+            Some(found) => constants.extend(found),
+            None => write_out(line, &constants, &mut out),
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The constants that a line defines; `None` for any other line.
+fn constants_of(line: &str) -> Option<Vec<(&str, &str)>> {
+    let (names, values) = line.strip_prefix("local ")?.split_once(" = ")?;
+    let (names, values): (Vec<&str>, Vec<&str>) = (names.split(", ").collect(), values.split(", ").collect());
+    let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let is_literal = |value: &&str| {
+        let is_text = value.len() > 1 && value.starts_with('\'') && value.ends_with('\'');
+        is_text || value.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_one = names.len() == values.len() && names.iter().all(is_name) && values.iter().all(is_literal);
+    is_one.then(|| names.into_iter().zip(values).collect())
+}
+
+fn write_out(line: &str, constants: &HashMap<&str, &str>, out: &mut String) {
+    // Every other part stands in quotes.
+    for (at, part) in line.split('\'').enumerate() {
+        if at > 0 {
+            out.push('\'');
+        }
+        if at % 2 == 1 {
+            out.push_str(part);
+            continue;
+        }
+        let (code, comment) = part.split_at(part.find("--").unwrap_or(part.len()));
+        for piece in code.split_inclusive(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '_')) {
+            let word = piece.trim_end_matches(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '_'));
+            out.push_str(constants.get(word).unwrap_or(&word));
+            out.push_str(&piece[word.len()..]);
+        }
+        out.push_str(comment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_are_written_out_where_they_stand() {
+        let text = "local ONE, TEXT = 1, '>I2'\nlocal one = ONE + ONES -- ONE\nprint('ONE', TEXT)\n  local TWO = 2\n";
+        let wanted = "\nlocal one = 1 + ONES -- ONE\nprint('ONE', '>I2')\n  local TWO = 2\n";
+        assert_eq!(written_out(text), wanted);
+    }
+
+    #[test]
+    fn only_plain_values_are_constants() {
+        for line in
+            ["local A = b", "local a = 1", "local A, B = 1", "local A = {}", "A = 1", "local A = 1 + 1"]
+        {
+            assert_eq!(constants_of(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_constant_of_the_script_is_left() {
+        let text = written_out(WRITES);
+        assert_eq!(text.lines().count(), WRITES.lines().count());
+        assert!(!text.contains("HEAD_OF_PUT"), "{text}");
+        assert!(!text.lines().any(|line| constants_of(line).is_some()));
     }
 }
