@@ -9,6 +9,9 @@ use memlife_core::{Key, Result, Timestamp};
 use redis::pipe;
 use std::collections::VecDeque;
 
+/// Up to so many shards are cheaper to ask for what is new than for whether anything is.
+const FEW: usize = 4;
+
 /// What one shard has to tell.
 struct News {
     items: VecDeque<(u64, FeedItem)>,
@@ -19,21 +22,21 @@ struct News {
 
 impl Server {
     pub(crate) async fn changes_now(&self, after: Option<&[u64]>, query: &Feed) -> Result<Changes> {
-        let states = self.states().await?;
-        let is_known = |after: &&[u64]| {
-            let reaches = |(seq, state): (&u64, &State)| (state.floor..=state.ledger.seq).contains(seq);
-            after.len() == states.len() && after.iter().zip(&states).all(reaches)
-        };
-        let Some(after) = after.filter(is_known) else {
-            return Ok(Changes::Gap(self.cursor(states.iter().map(|state| state.ledger.seq))));
+        let Some(after) = after.filter(|after| after.len() == self.layout.count()) else {
+            return self.gap().await;
         };
         let limit = query.limit.max(1);
-        let news = self.layout.shards().zip(after).zip(&states).map(|((shard, seq), state)| async move {
-            if *seq == state.ledger.seq {
-                let clock = self.clock(state.ledger.clock);
-                return Ok(Some(News { items: VecDeque::new(), reached: *seq, clock }));
+        // Of few shards, all that is new is asked for at once; of many, first which of them have changed.
+        let states = if after.len() > FEW { self.states().await? } else { Vec::new() };
+        let news = self.layout.shards().zip(after).enumerate().map(|(at, (shard, seq))| {
+            let unchanged = states.get(at).filter(|state| state.ledger.seq == *seq);
+            let clock = unchanged.map(|state| self.clock(state.ledger.clock));
+            async move {
+                match clock {
+                    Some(clock) => Ok(Some(News { items: VecDeque::new(), reached: *seq, clock })),
+                    None => self.news(shard, *seq, limit, query).await,
+                }
             }
-            self.news(shard, *seq, limit, query).await
         });
         let Some(mut news) = try_join_all(news).await?.into_iter().collect::<Option<Vec<News>>>() else {
             return self.gap().await;
@@ -66,7 +69,7 @@ impl Server {
         Ok(Changes::Gap(self.cursor(states.iter().map(|state| state.ledger.seq))))
     }
 
-    /// What happened in a shard; `None` where some of it is forgotten by now.
+    /// What happened in a shard; `None` where some of it is forgotten by now, or the shard has never been so far.
     async fn news(&self, shard: Shard, after: u64, limit: usize, query: &Feed) -> Result<Option<News>> {
         let mut pipeline = pipe();
         // The ledger comes first: every change up to its `seq` is in what is read behind it.
@@ -78,7 +81,7 @@ impl Server {
         let mut values = self.read(shard, &pipeline).await?.into_iter();
         let mut next = || values.next().ok_or_else(|| unexpected("a pipeline"));
         let state = State::parse(next()?)?;
-        if after < state.floor {
+        if !(state.floor..=state.ledger.seq).contains(&after) {
             return Ok(None);
         }
         let mut changed: Vec<(u64, Key)> = Vec::new();
