@@ -1,6 +1,7 @@
-//! Gets that are asked for while others are on their way go together: one request carries them, sent by the task that
-//! waits longest, so that what a request costs on both sides is shared by all who wait.
+//! Gets that are asked for while others are on their way go together: one request carries them, sent by one of the tasks
+//! that wait, so that what a request costs on both sides is shared by all of them.
 
+use crate::company::Company;
 use crate::error::unexpected;
 use crate::layout::Shard;
 use crate::link::{Failure, Request};
@@ -13,7 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Requests that may be on their way before those who come wait to share the next.
+/// Requests that may be on their way before those who come wait to share the next; all but the first of them had better
+/// be complete.
 const UNDER_WAY: usize = 2;
 /// The most gets of one request.
 const MOST: usize = 64;
@@ -26,6 +28,21 @@ pub(crate) struct Gathering(Mutex<State>);
 struct State {
     under_way: usize,
     waiting: VecDeque<Waiting>,
+    company: Company,
+}
+
+impl State {
+    fn may_set_out(&self) -> bool {
+        self.under_way == 0 || (self.under_way < UNDER_WAY && self.company.is_complete())
+    }
+
+    /// A request sets out, with `more` of those who have waited longest.
+    fn set_out(&mut self, more: usize) -> Vec<Waiting> {
+        self.under_way += 1;
+        self.company.set_out();
+        let more = self.waiting.len().min(more);
+        self.waiting.drain(..more).collect()
+    }
 }
 
 /// One who waits for the record of this name.
@@ -43,53 +60,61 @@ enum Turn {
     Ask(Permit, String, Vec<Waiting>),
 }
 
-/// Permission to have a request on its way; whoever waits longest has it next.
-struct Permit(Arc<Gathering>);
+/// Permission to have a request on its way.
+struct Permit {
+    gathering: Arc<Gathering>,
+    /// How many share the request.
+    count: usize,
+}
 
 impl Gathering {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The permission to ask for `name` at once, or what to wait for.
+    /// The permission to ask for `name` at once, and for what others wait for, or what to wait for.
     fn enter(
         self: &Arc<Self>,
         name: String,
         deadline: Duration,
-    ) -> Result<(Permit, String), oneshot::Receiver<Turn>> {
+    ) -> Result<(Permit, String, Vec<Waiting>), oneshot::Receiver<Turn>> {
         let mut state = self.state();
-        if state.under_way < UNDER_WAY {
-            state.under_way += 1;
-            return Ok((Permit(self.clone()), name));
+        state.company.join();
+        if state.may_set_out() {
+            let others = state.set_out(MOST - 1);
+            let permit = Permit { gathering: self.clone(), count: 1 + others.len() };
+            return Ok((permit, name, others));
         }
         let (turn, told) = oneshot::channel();
         state.waiting.push_back(Waiting { name, deadline, turn });
         Err(told)
     }
 
-    /// The next to ask, with those who share the request; with none there is one less on its way.
-    fn next(&self) -> Option<(Waiting, Vec<Waiting>)> {
+    /// A request of so many has its answer; gives back who is to ask next, and with whom, if anybody had better ask.
+    fn leave(&self, count: usize) -> Option<(Waiting, Vec<Waiting>)> {
         let mut state = self.state();
-        loop {
-            let Some(first) = state.waiting.pop_front() else {
-                state.under_way -= 1;
-                return None;
-            };
+        state.under_way -= 1;
+        state.company.leave(count);
+        while state.may_set_out() {
+            let first = state.waiting.pop_front()?;
             // Whoever gave up needs nothing.
-            if !first.turn.is_closed() {
-                let others = state.waiting.len().min(MOST - 1);
-                return Some((first, state.waiting.drain(..others).collect()));
+            if first.turn.is_closed() {
+                state.company.leave(1);
+            } else {
+                return Some((first, state.set_out(MOST - 1)));
             }
         }
+        None
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some((Waiting { name, turn, .. }, others)) = self.0.next() {
+        if let Some((Waiting { name, turn, .. }, others)) = self.gathering.leave(self.count) {
+            let permit = Permit { gathering: self.gathering.clone(), count: 1 + others.len() };
             // One who gives up just now drops the permission, which goes on to the next; those who were to share the
             // request find that nobody asks for them, and ask themselves.
-            drop(turn.send(Turn::Ask(Permit(self.0.clone()), name, others)));
+            drop(turn.send(Turn::Ask(permit, name, others)));
         }
     }
 }
@@ -104,7 +129,7 @@ impl Server {
         let deadline = self.link.deadline();
         let (permit, name, others) = loop {
             let told = match gathering.enter(self.layout.record(shard, key), deadline) {
-                Ok((permit, name)) => break (permit, name, Vec::new()),
+                Ok(turn) => break turn,
                 Err(told) => told,
             };
             match told.await {

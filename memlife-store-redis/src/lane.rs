@@ -99,6 +99,12 @@ impl Lane {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the next call is one job's own.
+    fn is_next_alone(&self, server: &Server) -> bool {
+        let limit = server.info.limits.body_bytes;
+        self.waiting().jobs.front().is_some_and(|job| !job.is_sociable(limit))
+    }
+
     /// The jobs of the next call; with none the lane is served no more.
     fn take(&self, calls: &Calls, server: &Server) -> Vec<Job> {
         let mut waiting = self.waiting();
@@ -168,6 +174,8 @@ impl Server {
             waiting.is_served = true;
             runtime.spawn(Service { server: self.clone(), shard, is_over: false }.run());
         }
+        drop(waiting);
+        self.convoy.join();
         receiver
     }
 }
@@ -178,12 +186,19 @@ impl Service {
         let lane = server.lane(self.shard);
         loop {
             let mut calls = lane.calls.lock().await;
+            // The nodes of a cluster work side by side, and who shares no call needs no company.
+            if !server.is_cluster && !lane.is_next_alone(&server) {
+                server.convoy.gather().await;
+            }
             let jobs = lane.take(&calls, &server);
             if jobs.is_empty() {
                 self.is_over = true;
                 return;
             }
+            let mut call = server.convoy.set_out(jobs.len());
             let left = server.write(self.shard, &mut calls, jobs).await;
+            call.keep(left.len());
+            drop(call);
             let mut waiting = lane.waiting();
             left.into_iter().rev().for_each(|job| waiting.jobs.push_front(job));
         }

@@ -11,7 +11,9 @@
 //! # Ok::<(), memlife_core::Error>(())
 //! ```
 
+mod company;
 mod config;
+mod convoy;
 mod error;
 mod feed;
 mod filing;

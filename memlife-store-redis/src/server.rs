@@ -1,6 +1,7 @@
 //! What the store shares between its calls: the link, the layout, what is known of the server's clock.
 
 use crate::config::{RedisConfig, Wall};
+use crate::convoy::Convoy;
 use crate::error::unexpected;
 use crate::gather::Gathering;
 use crate::lane::Lane;
@@ -29,6 +30,7 @@ pub(crate) struct Server {
     /// Removals that each shard keeps however old they are.
     pub(crate) keep_removals: usize,
     pub(crate) lanes: Vec<Lane>,
+    pub(crate) convoy: Convoy,
     pub(crate) gatherings: Vec<Arc<Gathering>>,
     /// What writes without a token are numbered by.
     session: u64,
@@ -65,6 +67,7 @@ impl Server {
             replicas_ms: u64::try_from(config.response_timeout.as_millis() / 2).unwrap_or(u64::MAX).max(1),
             keep_removals: KEEP_REMOVALS.div_ceil(layout.count()),
             lanes: layout.shards().map(|_| Lane::default()).collect(),
+            convoy: Convoy::default(),
             layout,
             session,
             numbers: AtomicU64::new(0),
