@@ -20,18 +20,19 @@
 --         1 where `put_all` may decide, 2 where `carry_all` may carry out, else 0
 --       2 batches, each its token and how many of the writes are its own
 --       3 channel to wake or '', 4 epoch that this text is bound to or ''
---       5 placements, then two for each write: its numbers, by `WRITE`, of a put of a register by the rest of `PUT`,
---         by `GENERAL`, then rule, writer and body; of an effect its numbers, by `FILING` and `TALLY`, too, and its
---         answer, then its record
+--       5 the answers to what was decided, as they are kept, or '', 6 what rules and namespaces have more, by `TALLY`
+--       7 placements, then two for each write: its numbers, by `WRITE`, of a put of a register by the rest of `PUT`,
+--         by `GENERAL`, then rule, writer and body; of an effect its numbers, by `FILING`, too, then its record
 
 local LEDGER, ORDERED, CHANGES, REMOVALS, USAGE, LAST, DUE, RECORDS = 1, 2, 3, 4, 5, 6, 7, 11
+local ANSWERS, TALLIES, PLACEMENTS = 5, 6, 7
 local NUMBERS = '>c8BI7I6I4I7I6I2I4I6I6I2I6BI2B'
 -- What every write has. What a put of a register has, from its guard on: the front of its record and what else is
 -- known of it stand behind. What only `general` asks for, and where it stands, of a put and of all else.
 local WRITE, PUT, GENERAL, GENERAL_OF_PUT, GENERAL_AT = '>I2c1BBI2BI2', '>BBI2BI2c34I6BI4I4', '>I7BBBBBI7BBI4I4', 60, 11
 local PUT_AT = 4
 -- What of the indexes and the usage changes with the record of an effect.
-local FILING, FILING_AT, TALLY = '>I7I7BBBBI6BB', 40, '>i7i7i7i7I2'
+local FILING, FILING_AT, TALLY = '>I7I7BBBBI6B', 40, '>i7i7i7i7I2I2'
 -- A record begins with what whoever puts it knows, then what is decided, then the sum of all these numbers.
 local HEAD_BYTES, PEEK, PEEKED, SMALL = 119, 256, '255', 1024
 local HEAD = '>BBBBBBI6I4I4I4I2I2I2I4I7I7I6I2I4I4I6I2I4I4I6I6I6I6I2I7I6'
@@ -237,7 +238,7 @@ end
 
 local placements = {}
 for n = 1, placement_count do
-  local text, has_ttl, from = ARGV[4 + n], nil, nil
+  local text, has_ttl, from = ARGV[PLACEMENTS - 1 + n], nil, nil
   local p = {}
   p.kind, p.class, p.origin, p.mode, p.expiry, has_ttl, p.ttl, p.threshold, from = fields('>BBBBI6BI6I4', text)
   p.has_ttl, p.rule = has_ttl == 1, sub(text, from)
@@ -329,7 +330,7 @@ end
 -- Decides a call of nothing but puts, each of a record of its own, and gives back the answer to all; nil where one of
 -- them is more than that, as if nothing had been decided.
 local function put_all()
-  local seq_before, ms_before, c_before, at = seq, ms, c, 5 + placement_count
+  local seq_before, ms_before, c_before, at = seq, ms, c, PLACEMENTS + placement_count
   local count, first_ms, first_c = (#ARGV + 1 - at) / 2, nil, nil
   local texts = beginnings(count, at)
   for i = 1, count do
@@ -355,30 +356,26 @@ end
 -- Carries out a call of nothing but records to put, each of a key of its own. Gives back all answers, and whether
 -- anything changes.
 local function carry_all()
-  local answers, at, is_changed = {}, 5 + placement_count, false
-  for n = 1, (#ARGV + 1 - at) / 2 do
+  local is_changed, tallies, from = false, ARGV[TALLIES], 1
+  while from <= #tallies do
+    local entries, stored, raw, packed, rule_len, namespace_len, rule_at = fields(TALLY, tallies, from)
+    local namespace_at = rule_at + rule_len
+    from = namespace_at + namespace_len
+    add(sub(tallies, rule_at, namespace_at - 1), sub(tallies, namespace_at, from - 1), entries, stored, raw, packed)
+  end
+  for at = PLACEMENTS + placement_count, #ARGV, 2 do
     local argument = ARGV[at]
-    local i, op, _, _, _, system, namespace_len = fields(WRITE, argument)
-    local from = FILING_AT
+    local i, op, _, _, _, system = fields(WRITE, argument)
     if op == 'p' then
-      local key = sub(KEYS[RECORDS + i], name_bytes + 1)
-      local number, locator, is_new, was_class, class, has_instant, instant, ended, tallies
-      number, locator, is_new, was_class, class, has_instant, instant, ended, tallies, from =
-        fields(FILING, argument, FILING_AT)
-      for _ = 1, tallies do
-        local entries, stored, raw, packed, rule_len
-        entries, stored, raw, packed, rule_len, from = fields(TALLY, argument, from)
-        add(sub(argument, from, from + rule_len - 1), sub(key, 1, namespace_len), entries, stored, raw, packed)
-        from = from + rule_len
-      end
-      store_put(i, key, ARGV[at + 1], system, number, is_new == 1, locator, has_instant == 1 and instant or nil,
-        was_class < NONE and was_class or nil, class, ended < NONE and ended or nil)
+      local number, locator, is_new, was_class, class, has_instant, instant, ended = fields(FILING, argument, FILING_AT)
+      store_put(i, sub(KEYS[RECORDS + i], name_bytes + 1), ARGV[at + 1], system, number, is_new == 1, locator,
+        has_instant == 1 and instant or nil, was_class < NONE and was_class or nil, class,
+        ended < NONE and ended or nil)
       seq, is_changed = number, true
     end
-    answers[n], at = sub(argument, from), at + 2
   end
   if is_changed then ms, c = ms_after, c_after end
-  return answers, is_changed
+  return { ARGV[ANSWERS] }, is_changed
 end
 
 ---- everything else --------------------------------------------------------------------------------------------------
@@ -794,9 +791,7 @@ local function decide_each()
         seq = w.amount
         take(w, old or nil, nil, { ended = w.ended, cause = w.cause, seq = seq })
       end
-      return w.answer
     end
-
 
     ---- storing ----
 
@@ -870,7 +865,7 @@ local function decide_each()
   end
 
   local decide, carry_out, gather, store_all
-  local answers, at = {}, 5 + placement_count
+  local answers, at = {}, PLACEMENTS + placement_count
   while at < #ARGV do
     local argument, tail = ARGV[at], ARGV[at + 1]
     local i, op, guard, reply, place_of, system, namespace_len = fields(WRITE, argument)
@@ -889,8 +884,9 @@ local function decide_each()
         names_sum = names_sum,
       }
       if is_upon == 1 then
-        w.answer, w.body = sub(argument, #argument - names_len + 1), tail
-        answer = carry_out(w)
+        w.body = tail
+        carry_out(w)
+        answer = ''
       else
         w.body = sub(tail, names_len + 1)
         w.writer = sub(tail, #p.rule + 1, names_len)
@@ -901,7 +897,10 @@ local function decide_each()
     answers[#answers + 1] = answer or 'N'
     if not answer then break end
   end
-  if is_upon == 1 and #effects > 0 then ms, c = ms_after, c_after end
+  if is_upon == 1 then
+    answers = { ARGV[ANSWERS] }
+    if #effects > 0 then ms, c = ms_after, c_after end
+  end
   if gather then gather() end
   if #effects + #puts == 0 then return answers, nil end
 

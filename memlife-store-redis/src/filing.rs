@@ -3,6 +3,7 @@
 use crate::frame::{exact, put};
 use memlife_core::Result;
 use memlife_core::record::{Codec, Head, ReclaimClass, Record};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Stands for no class, and for no ending.
@@ -25,6 +26,37 @@ pub(crate) struct Filing {
 
 /// Entries, bytes stored, bytes before compression, compressed entries.
 type Difference = [i64; 4];
+
+/// What rules and namespaces have more, or less, after all that a call carries out.
+#[derive(Default)]
+pub(crate) struct Tallies(HashMap<Arc<str>, HashMap<String, Difference>>);
+
+impl Tallies {
+    /// Adds what changes with a record of this namespace.
+    pub(crate) fn add(&mut self, filing: &Filing, namespace: &str) {
+        for (rule, difference) in &filing.tallies {
+            let namespaces = self.0.entry(rule.clone()).or_default();
+            match namespaces.get_mut(namespace) {
+                Some(sum) => sum.iter_mut().zip(difference).for_each(|(sum, number)| *sum += number),
+                None => drop(namespaces.insert(namespace.to_owned(), *difference)),
+            }
+        }
+    }
+
+    /// As the script reads them, by `TALLY`.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (rule, namespaces) in &self.0 {
+            for (namespace, difference) in namespaces {
+                difference.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()[1..]));
+                [rule, &namespace[..]].iter().for_each(|name| put(&mut out, name.len() as u64, 2));
+                out.extend_from_slice(rule.as_bytes());
+                out.extend_from_slice(namespace.as_bytes());
+            }
+        }
+        out
+    }
+}
 
 impl Filing {
     /// Of `record`, which replaces what `old` was the head of, under its locator.
@@ -52,7 +84,7 @@ impl Filing {
         }
     }
 
-    /// As the script reads it, by `FILING` and `TALLY`.
+    /// As the script reads it, by `FILING`.
     ///
     /// # Errors
     /// `Unsupported` past 2^53 changes.
@@ -67,13 +99,7 @@ impl Filing {
             self.due_ms.is_some().into(),
         ]);
         put(out, self.due_ms.unwrap_or_default(), 6);
-        // At most that of the record before and that of this one.
-        out.extend_from_slice(&[self.ended.unwrap_or(NONE), self.tallies.len() as u8]);
-        for (rule, difference) in &self.tallies {
-            difference.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()[1..]));
-            put(out, rule.len() as u64, 2);
-            out.extend_from_slice(rule.as_bytes());
-        }
+        out.push(self.ended.unwrap_or(NONE));
         Ok(())
     }
 }

@@ -41,17 +41,48 @@ pub(crate) fn answers(value: Value) -> Result<Vec<Answer>> {
     let mut out = Vec::with_capacity(texts.len());
     for text in texts {
         let text = server::bytes(text, "EVALSHA")?.ok_or_else(malformed)?;
-        if text.first() == Some(&RUN) {
-            out.extend(run(&text[1..]).ok_or_else(malformed)?);
-        } else {
-            out.push(Answer::Text(text));
+        match text.first() {
+            Some(&RUN) => out.extend(run(&text[1..]).ok_or_else(malformed)?),
+            Some(&LIST) => out.extend(listed(&text).ok_or_else(malformed)?),
+            _ => out.push(Answer::Text(text)),
         }
     }
     Ok(out)
 }
 
-/// What the answer to puts that follow each other begins with.
+/// What the answer to puts that follow each other begins with, and what a list of answers that were decided in Rust does.
 const RUN: u8 = b'P';
+const LIST: u8 = b'L';
+
+/// The answers to all that a call carries out, in one text.
+#[derive(Default)]
+pub(crate) struct Answers(Vec<u8>);
+
+impl Answers {
+    pub(crate) fn push(&mut self, answer: &[u8]) {
+        if self.0.is_empty() {
+            self.0.push(LIST);
+        }
+        put(&mut self.0, answer.len() as u64, 4);
+        self.0.extend_from_slice(answer);
+    }
+
+    /// Nothing where there are none.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn listed(text: &Bytes) -> Option<Vec<Answer>> {
+    let (mut out, mut fields) = (Vec::new(), Fields(&text[1..]));
+    while !fields.0.is_empty() {
+        let len = usize::try_from(fields.number(4)?).ok()?;
+        let (answer, rest) = fields.0.split_at_checked(len)?;
+        out.push(Answer::Text(text.slice_ref(answer)));
+        fields.0 = rest;
+    }
+    Some(out)
+}
 
 fn run(text: &[u8]) -> Option<impl Iterator<Item = Answer> + use<>> {
     let mut fields = Fields(text);

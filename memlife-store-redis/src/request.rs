@@ -1,7 +1,8 @@
 //! Writes as the script reads them.
 
-use crate::filing::Filing;
+use crate::filing::{Filing, Tallies};
 use crate::frame::{self, Front, exact, kind_code, origin_code, put};
+use crate::reply::Answers;
 use memlife_core::record::{Body, Codec, ExpiryOrigin, Kind};
 use memlife_core::store::{Change, Expiry, Guard, Op, Placement, Reply, Retouch, Write};
 use memlife_core::{Result, Timestamp};
@@ -28,6 +29,9 @@ pub(crate) struct Request {
     plain: usize,
     /// How many of those that were decided in Rust only put a record, or do nothing.
     puts: usize,
+    /// The answers to those that were decided in Rust, and what they change of the usage.
+    pub(crate) answers: Answers,
+    pub(crate) tallies: Tallies,
     /// Whether any write may take more than it frees.
     pub(crate) takes_memory: bool,
 }
@@ -123,11 +127,12 @@ impl Request {
         };
         self.puts += usize::from(fixed.op != b'e');
         let mut numbers = self.numbers(write, fixed.op, 0);
-        append_general(&mut numbers, write, &fixed, answer.len())?;
+        append_general(&mut numbers, write, &fixed, 0)?;
         if let Some(filing) = filing {
             filing.append(&mut numbers)?;
+            self.tallies.add(filing, write.key.namespace());
         }
-        numbers.extend_from_slice(answer);
+        self.answers.push(answer);
         self.writes.push([numbers, record.to_vec()]);
         Ok(())
     }

@@ -472,6 +472,7 @@ impl Call<'_> {
         command.arg(&numbers[..]).arg(&tokens[..]);
         // Every node of a cluster would be told, and nobody listens there.
         command.arg(if self.server.is_cluster { String::new() } else { layout.channel() }).arg(epoch);
+        command.arg(request.answers.as_bytes()).arg(request.tallies.encode());
         for placement in &placements {
             command.arg(&placement[..]);
         }
