@@ -2,11 +2,16 @@ use crate::fill::{self, Life};
 use crate::workload;
 use anyhow::{Context, Result};
 use memlife::{Clock, Durability, ManualClock, Memory, OpenOptions, SystemClock, Timestamp};
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+
+/// How long a server is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -133,4 +138,11 @@ pub async fn open_at(url: &str, clock: Arc<dyn Clock>) -> Result<Memory> {
 /// Closes a store, so that its file alone holds everything.
 pub async fn close(memory: Memory) -> Result<()> {
     Ok(memory.close().await?)
+}
+
+/// A connection of the plain client, which waits as long for an answer as memlife's do: a server whose disk is busy
+/// answers late.
+pub async fn plain_connection(url: &str) -> Result<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    Ok(redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&config).await?)
 }

@@ -3,7 +3,7 @@ use crate::drive::{self, Pair, put_shared};
 use crate::figure::Figure;
 use crate::measure::{Duel, Stopwatch, seconds};
 use crate::report::Section;
-use crate::stage::{self, Stage};
+use crate::stage::{self, Stage, plain_connection};
 use crate::workload::{self, Random};
 use anyhow::{Context, Result};
 use memlife::store::Batch;
@@ -119,8 +119,7 @@ struct Plain(MultiplexedConnection);
 
 impl Plain {
     async fn connect(server: &RedisServer) -> Result<Self> {
-        let client = redis::Client::open(server.url())?;
-        Ok(Plain(client.get_multiplexed_async_connection().await?))
+        Ok(Plain(plain_connection(&server.url()).await?))
     }
 
     async fn get(mut self, pairs: Vec<Pair>) -> Result<()> {

@@ -3,7 +3,7 @@ use crate::compare::load::Line;
 use crate::compare::operation::Operation;
 use crate::compare::place::Place;
 use crate::drive::Pair;
-use crate::stage::HOUR_MS;
+use crate::stage::{HOUR_MS, plain_connection};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
@@ -30,8 +30,7 @@ impl Peer for RawRedis {
     }
 
     async fn open(place: &Place) -> Result<Self> {
-        let client = redis::Client::open(place.server_url()?)?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut connection = plain_connection(&place.server_url()?).await?;
         let swap = redis::cmd("SCRIPT").arg("LOAD").arg(SWAP).query_async(&mut connection).await?;
         Ok(RawRedis { connection, swap })
     }
