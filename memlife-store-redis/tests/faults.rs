@@ -157,6 +157,24 @@ async fn each_batch_of_a_shared_call_is_told_its_own_part() {
 }
 
 #[tokio::test]
+async fn what_was_decided_here_is_told_in_parts_too() {
+    let Some(place) = Place::new().await else { return };
+    let writes = ["a/1", "b/2", "b/3"].map(|key| put(key, "1").multi_value().build());
+    let unsure = batch(1, writes.to_vec());
+    place.proxy.set(Weather::CutAnswers("EVALSHA", u32::MAX));
+    for outcome in place.store.apply(&unsure).await.unwrap() {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Indeterminate);
+    }
+    place.proxy.set(Weather::Fair);
+    for (write, outcome) in unsure.writes.iter().zip(place.store.apply(&unsure).await.unwrap()) {
+        let record = Session::on(place.beside()).record(write.key.as_str()).await.unwrap();
+        let Ok(Outcome::Applied { version, stamp, .. }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((version, stamp), (record.head.version, record.head.stamp), "{}", write.key);
+        assert_eq!(record.head.siblings, 1, "it was put once");
+    }
+}
+
+#[tokio::test]
 async fn another_handle_of_the_session_is_answered_too() {
     let Some(place) = Place::new().await else { return };
     let unsure = batch(1, vec![add("n", 10).build()]);
