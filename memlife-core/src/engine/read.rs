@@ -119,7 +119,8 @@ impl Memory {
         if gain < (ttl.ms() / 8).max(1) || self.inner.store.info().read_only {
             return;
         }
-        if let Err(error) = self.refresh(key, ttl).await {
+        // Apart, as most reads renew nothing: the future of a read is moved about each time.
+        if let Err(error) = Box::pin(self.refresh(key, ttl)).await {
             tracing::debug!(%error, %key, "a read could not renew its entry");
         }
     }

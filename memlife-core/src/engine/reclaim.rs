@@ -33,7 +33,7 @@ impl Memory {
             return;
         }
         if self.inner.reclaim.push(key) >= WORTH_A_COMMIT
-            && let Err(error) = self.flush_reclaims().await
+            && let Err(error) = Box::pin(self.flush_reclaims()).await
         {
             tracing::debug!(%error, "expired entries were left to the next sweep");
         }
