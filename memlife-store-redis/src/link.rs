@@ -4,9 +4,12 @@ use crate::layout::Shard;
 use memlife_core::{Clock, Error, ErrorKind, Result};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, Value};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 /// The first and the longest pause before another attempt.
@@ -27,6 +30,8 @@ pub(crate) struct Link {
     response_timeout: Duration,
     patience: Duration,
     clock: Arc<dyn Clock>,
+    /// The runtime of the connections.
+    runtime: Handle,
 }
 
 /// A place for one connection.
@@ -100,6 +105,7 @@ impl Failure {
 }
 
 impl Link {
+    /// A link whose connections live in the runtime that this is called in.
     pub(crate) fn new(config: &RedisConfig) -> Result<Self> {
         let patience = config.patience;
         let width = config.pool.max(1);
@@ -112,6 +118,7 @@ impl Link {
             response_timeout: config.response_timeout,
             patience,
             clock: config.clock.clone(),
+            runtime: Handle::current(),
         })
     }
 
@@ -136,7 +143,17 @@ impl Link {
     }
 
     /// Sends a command that may be sent again: one that only reads, or that a token protects. It is sent at least once.
+    /// Whoever asks may be in any runtime, or in none.
     pub(crate) async fn ask(
+        &self,
+        place: usize,
+        request: Request<'_>,
+        deadline: Duration,
+    ) -> Result<Answered, Failure> {
+        within(&self.runtime, self.ask_within(place, request, deadline)).await
+    }
+
+    async fn ask_within(
         &self,
         place: usize,
         request: Request<'_>,
@@ -252,6 +269,16 @@ impl Link {
         };
         self.in_time(subscribing).await
     }
+}
+
+/// Waits for `call` with the timers of `runtime`.
+pub(crate) async fn within<T>(runtime: &Handle, call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    poll_fn(|context| {
+        let _entered = runtime.enter();
+        call.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Whatever goes wrong before a command is sent did nothing.

@@ -1,4 +1,5 @@
 use crate::config::RedisConfig;
+use crate::link::within;
 use crate::server::Server;
 use crate::wake::Wake;
 use async_trait::async_trait;
@@ -8,8 +9,6 @@ use memlife_core::store::{
 };
 use memlife_core::{Error, ErrorKind, Key, Result, Store};
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -59,17 +58,6 @@ impl RedisStore {
     /// The runtime of the connections; the store has one until it is dropped.
     fn runtime(&self) -> Result<&Handle> {
         self.runtime.as_ref().map(Runtime::handle).ok_or_else(given_up)
-    }
-
-    /// Runs a call that only reads: here, with the timers of the connections' runtime.
-    async fn read<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let runtime = self.runtime()?;
-        let mut call = pin!(call);
-        poll_fn(|context| {
-            let _entered = runtime.enter();
-            call.as_mut().poll(context)
-        })
-        .await
     }
 
     /// Runs a call on the thread of the connections, to its end though nobody waits for it.
@@ -128,7 +116,7 @@ fn grace_of(write: &Write) -> Option<u64> {
 #[async_trait]
 impl Store for RedisStore {
     async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
-        self.read(self.server.get(keys, want)).await.map_err(|error| error.during("get"))
+        self.server.get(keys, want).await.map_err(|error| error.during("get"))
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
@@ -155,20 +143,20 @@ impl Store for RedisStore {
     }
 
     async fn scan(&self, query: &Scan) -> Result<Page> {
-        self.read(self.server.scan(query)).await.map_err(|error| error.during("scan"))
+        self.server.scan(query).await.map_err(|error| error.during("scan"))
     }
 
     async fn due(&self, query: &Due) -> Result<DuePage> {
-        self.read(self.server.due(query)).await.map_err(|error| error.during("due"))
+        self.server.due(query).await.map_err(|error| error.during("due"))
     }
 
     async fn changes(&self, query: &Feed) -> Result<Changes> {
         let call = self.wake.clone().changes(self.server.clone(), query);
-        self.read(call).await.map_err(|error| error.during("changes"))
+        within(self.runtime()?, call).await.map_err(|error| error.during("changes"))
     }
 
     async fn usage(&self, query: &UsageQuery) -> Result<UsagePage> {
-        self.read(self.server.usage(query)).await.map_err(|error| error.during("usage"))
+        self.server.usage(query).await.map_err(|error| error.during("usage"))
     }
 
     fn part_of(&self, key: &Key) -> usize {

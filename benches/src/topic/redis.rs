@@ -26,6 +26,8 @@ const ABOUT: [&str; 3] = [
 
 /// Tasks that ask at the same time.
 const TASKS: usize = 50;
+/// Passes of gets in a round.
+const GETS: usize = 3;
 /// Puts of a batch.
 const BATCH: usize = 100;
 const HOUR_MS: u64 = 3_600_000;
@@ -46,8 +48,11 @@ pub async fn measure(stage: &Stage) -> Result<Vec<Section>> {
     let [mut get, mut put, mut multi, mut batches] = std::array::from_fn(|_| Duel::default());
     for round in 0..2 * stage.scale.rounds {
         Random::new(round as u64).shuffle(&mut pairs);
-        let ours = shared(&pairs, &memory, get_each).await?;
-        get.push(ours, shared(&pairs, &plain, Plain::get).await?);
+        // They take a fraction of what writes take.
+        for _ in 0..GETS {
+            let ours = shared(&pairs, &memory, get_each).await?;
+            get.push(ours, shared(&pairs, &plain, Plain::get).await?);
+        }
         let peer = shared(&pairs, &plain, Plain::set).await?;
         let ours = seconds(put_shared(&memory, &Arc::new(pairs.clone()), TASKS)).await?;
         put.push(ours, peer);
