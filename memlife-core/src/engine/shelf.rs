@@ -74,13 +74,19 @@ impl Shelf {
     }
 
     pub async fn apply(&self, batch: &Batch) -> Result<Vec<Result<Outcome>>> {
+        let known = self.kept().ids.len();
         let mut outcomes = self.apply_once(batch).await?;
         let is_damage = |outcome: &Result<Outcome>| {
             outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt)
         };
-        if outcomes.iter().any(is_damage) && Box::pin(self.learn_all()).await? {
-            // A store that joins two values of one stamp reads them, and this process did not know by which dictionary.
-            // What failed has done nothing, so it is asked for once more.
+        if !outcomes.iter().any(is_damage) {
+            return Ok(outcomes);
+        }
+        Box::pin(self.learn_all()).await?;
+        if self.kept().ids.len() > known {
+            // A store that joins two values of one stamp reads them, and this process did not know by which dictionary;
+            // it does now, by this batch or by another one at the same time. What failed has done nothing, so it is
+            // asked for once more.
             let failed = batch.writes.iter().zip(&outcomes).filter(|(_, outcome)| is_damage(outcome));
             let writes = failed.map(|(write, _)| write.clone()).collect();
             let again = Batch { token: None, writes, ..*batch };
@@ -170,9 +176,8 @@ impl Shelf {
         Ok(())
     }
 
-    /// Reads all dictionaries of the store; whether any was new.
-    async fn learn_all(&self) -> Result<bool> {
-        let before = self.kept().ids.len();
+    /// Reads all dictionaries of the store.
+    async fn learn_all(&self) -> Result<()> {
         let within = Key::system("dictionary")?;
         let mut after = None;
         loop {
@@ -187,7 +192,7 @@ impl Shelf {
             self.take_in(page.records.into_iter().flatten());
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(self.kept().ids.len() > before),
+                None => return Ok(()),
             }
         }
     }
