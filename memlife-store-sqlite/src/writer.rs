@@ -5,10 +5,8 @@ use crate::reserve::Reserve;
 use crate::rows::Trouble;
 use crate::transaction::{Done, Setting, Transaction};
 use crate::usage::Groups;
-use memlife_core::record::{Compression, ExpiryOrigin, Kind, ReclaimClass};
-use memlife_core::store::{
-    Anchor, Batch, Change, Durability, Expiry, Guard, Limits, Op, Outcome, Placement, Reply, Write,
-};
+use memlife_core::record::Kind;
+use memlife_core::store::{Batch, Change, Durability, Guard, Limits, Op, Outcome, Placement, Reply, Write};
 use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Key, Patience, Result};
 use memlife_store_local::error::{check_batch, full, poisoned, read_only};
 use memlife_store_local::{Job, Jobs, Latch, Waiters, fail_all};
@@ -335,23 +333,12 @@ impl Writer {
 
 /// A write that does nothing but meet what is there, which corrects its row.
 pub(crate) fn idle_write(key: &Key) -> Write {
-    let placement = Placement {
-        rule: "".into(),
-        kind: Kind::Lww,
-        class: ReclaimClass::Scheduled,
-        expiry: Expiry::Never,
-        origin: ExpiryOrigin::Rule,
-        rule_ttl: None,
-        anchor: Anchor::default(),
-        compression: Compression::NONE,
-        max_siblings: 1,
-    };
     Write {
         key: key.clone(),
         // No entry has this version, so nothing is ever deleted.
         guard: Guard::Version(u64::MAX),
         change: Change::Op(Op::Delete),
-        placement: Arc::new(placement),
+        placement: Arc::new(Placement::permanent("", Kind::Lww)),
         writer: None,
         reply: Reply::Outcome,
     }

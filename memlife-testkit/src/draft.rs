@@ -101,17 +101,7 @@ impl Draft {
 
     /// A write of `change` to any key.
     pub fn on(key: Key, change: Change) -> Self {
-        let placement = Placement {
-            rule: "test/**".into(),
-            kind: Kind::Lww,
-            class: ReclaimClass::Scheduled,
-            expiry: Expiry::Never,
-            origin: ExpiryOrigin::Rule,
-            rule_ttl: None,
-            anchor: Default::default(),
-            compression: Compression::NONE,
-            max_siblings: 32,
-        };
+        let placement = Placement { max_siblings: 32, ..Placement::permanent("test/**", Kind::Lww) };
         Draft { key, guard: Guard::Any, change, placement, writer: None, reply: Reply::Outcome }
     }
 

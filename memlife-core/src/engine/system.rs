@@ -2,8 +2,8 @@
 
 use super::shelf::{Index, Shelf};
 use super::{Memory, SweepReport};
-use crate::record::{Body, Compression, ExpiryOrigin, Kind, ReclaimClass, Record};
-use crate::store::{Anchor, Change, Expiry, Guard, Op, Outcome, Placement, Scan, Want, Write};
+use crate::record::{Body, Compression, Kind, ReclaimClass, Record};
+use crate::store::{Change, Guard, Op, Outcome, Placement, Scan, Want, Write};
 use crate::{Key, Result, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -120,17 +120,7 @@ impl Memory {
     }
 
     pub(super) async fn system_change(&self, key: &Key, change: Change, guard: Guard) -> Result<Outcome> {
-        let placement = Placement {
-            rule: "".into(),
-            kind: Kind::Lww,
-            class: ReclaimClass::Manual,
-            expiry: Expiry::Never,
-            origin: ExpiryOrigin::Rule,
-            rule_ttl: None,
-            anchor: Anchor::Write,
-            compression: Compression::NONE,
-            max_siblings: 1,
-        };
+        let placement = Placement { class: ReclaimClass::Manual, ..Placement::permanent("", Kind::Lww) };
         self.apply_one(Write::new(key.clone(), guard, change, Arc::new(placement)), None).await
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::record::{Body, Compression, Content, ExpiryOrigin, Kind, ReclaimClass};
-use crate::store::{Change, Expiry, Guard, Op, Placement, Reply};
+use crate::record::{Body, Compression, Content, Kind};
+use crate::store::{Change, Guard, Op, Placement, Reply};
 use crate::{Encoding, Key, Timestamp};
 use std::sync::mpsc;
 
@@ -41,17 +41,7 @@ fn group(
 fn batch(durability: Durability, body_bytes: usize) -> Batch {
     let raw = vec![b'1'; body_bytes];
     let body = Body::pack(Content::Value(Encoding::Bytes), &raw, Compression::NONE).unwrap();
-    let placement = Placement {
-        rule: "".into(),
-        kind: Kind::Lww,
-        class: ReclaimClass::Scheduled,
-        expiry: Expiry::Never,
-        origin: ExpiryOrigin::Rule,
-        rule_ttl: None,
-        anchor: Default::default(),
-        compression: Compression::NONE,
-        max_siblings: 32,
-    };
+    let placement = Placement::permanent("", Kind::Lww);
     let write = Write {
         key: Key::new("a/b").unwrap(),
         guard: Guard::Any,

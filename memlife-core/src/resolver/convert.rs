@@ -84,7 +84,7 @@ pub(crate) fn adopt(current: Option<&Record>, write: &Write) -> Result<Option<Re
 mod tests {
     use super::*;
     use crate::record::{Codec, Compression, Head, ReclaimClass};
-    use crate::store::{Expiry, Guard, Placement, Reply};
+    use crate::store::{Guard, Placement, Reply};
     use crate::{Context, Decision, Effect, Key, Ledger, ReplicaId, Stamp, Timestamp, Value, decide};
     use std::sync::Arc;
 
@@ -119,17 +119,7 @@ mod tests {
     }
 
     fn write(kind: Kind, change: Change) -> Write {
-        let placement = Placement {
-            rule: "metrics/**".into(),
-            kind,
-            class: ReclaimClass::Scheduled,
-            expiry: Expiry::Never,
-            origin: ExpiryOrigin::Rule,
-            rule_ttl: None,
-            anchor: Default::default(),
-            compression: Compression::NONE,
-            max_siblings: 32,
-        };
+        let placement = Placement { max_siblings: 32, ..Placement::permanent("metrics/**", kind) };
         Write {
             key: Key::new("metrics/task/count").unwrap(),
             guard: Guard::Any,

@@ -227,6 +227,23 @@ pub struct Placement {
     pub max_siblings: u32,
 }
 
+impl Placement {
+    /// What a rule says that keeps entries of this kind for ever, as they are: uncompressed, one value each.
+    pub fn permanent(rule: &str, kind: Kind) -> Self {
+        Placement {
+            rule: rule.into(),
+            kind,
+            class: ReclaimClass::Scheduled,
+            expiry: Expiry::Never,
+            origin: ExpiryOrigin::Rule,
+            rule_ttl: None,
+            anchor: Anchor::default(),
+            compression: Compression::NONE,
+            max_siblings: 1,
+        }
+    }
+}
+
 /// The instant from which a rule counts its TTL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Anchor {
