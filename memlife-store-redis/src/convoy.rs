@@ -44,6 +44,11 @@ impl Convoy {
         }
     }
 
+    /// So many have given up before a call took them.
+    pub(crate) fn leave(&self, count: usize) {
+        self.state().company.leave(count);
+    }
+
     /// Waits until a call had better set out.
     pub(crate) async fn gather(&self) {
         let changed = self.changed.notified();

@@ -146,6 +146,7 @@ impl Drop for Service {
         if !self.is_over {
             // It was given up; so are those who wait, and the next to come is served anew.
             let mut waiting = self.server.lane(self.shard).waiting();
+            self.server.convoy.leave(waiting.jobs.len());
             waiting.jobs.clear();
             waiting.is_served = false;
         }
