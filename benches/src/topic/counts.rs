@@ -2,7 +2,7 @@ use super::put::rows;
 use super::sweep::{after, sweep};
 use crate::drive::{TASKS, get_each, pairs, put_each, put_shared};
 use crate::footprint::{Footprint, Log, LogCounter};
-use crate::raw::Raw;
+use crate::raw::sqlite::Raw;
 use crate::report::Section;
 use crate::stage::{self, ADJACENT_AFTER, Big, Stage};
 use crate::workload;

@@ -1,7 +1,7 @@
 use crate::comparison::{Comparisons, Target};
 use crate::drive::{Pair, pairs, put_each};
 use crate::measure::{Duel, Stopwatch, seconds};
-use crate::raw::{Raw, Row};
+use crate::raw::sqlite::{Raw, Row};
 use crate::report::Section;
 use crate::stage::{self, Stage};
 use crate::workload;

@@ -1,6 +1,6 @@
 use crate::comparison::{Comparisons, Target};
 use crate::measure::{Stopwatch, duel};
-use crate::raw::Raw;
+use crate::raw::sqlite::Raw;
 use crate::report::Section;
 use crate::stage::{self, Stage};
 use crate::workload::{Item, Random};

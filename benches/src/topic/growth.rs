@@ -2,7 +2,7 @@ use super::sweep::{after, sweep};
 use crate::figure::{grouped, rounded};
 use crate::footprint::{Footprint, LogCounter};
 use crate::measure::Spread;
-use crate::raw::{Raw, Steps};
+use crate::raw::sqlite::{Raw, Steps};
 use crate::report::{Section, Verdict};
 use crate::stage::{self, ADJACENT_AFTER, Big, SPREAD_AFTER, Stage};
 use anyhow::Result;

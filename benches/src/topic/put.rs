@@ -2,7 +2,7 @@ use crate::comparison::{Comparisons, Target};
 use crate::drive::{self, Pair, TASKS, put_shared};
 use crate::fill::{self, Life};
 use crate::measure::{Duel, Stopwatch, seconds};
-use crate::raw::{Raw, Row};
+use crate::raw::sqlite::{Raw, Row};
 use crate::report::Section;
 use crate::stage::{self, Stage};
 use crate::workload::{self, Item, Random};

@@ -2,12 +2,13 @@ use crate::comparison::{Comparisons, Target};
 use crate::drive::{Pair, TASKS, get_each, pairs, put_shared};
 use crate::figure::grouped;
 use crate::measure::{Duel, Stopwatch, duel, seconds};
+use crate::raw::redb::Raw;
 use crate::report::Section;
-use crate::stage::{self, Stage};
+use crate::stage::{self, HOUR_MS, Stage};
 use crate::workload::{self, Random};
 use anyhow::{Context, Result};
-use memlife::{Clock, Durability, OpenOptions, SystemClock};
-use redb::{Database, ReadableDatabase, TableDefinition};
+use memlife::{Clock, OpenOptions, SystemClock};
+use redb::Durability;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,17 +18,6 @@ const ABOUT: [&str; 2] = [
     "A put at `disk` is acknowledged once its commit is synced; 64 tasks share commits. Beside it one durable transaction \
      per put, which writes the same five tables, and one per 64 puts by one who has them all at hand.",
 ];
-
-const OWN: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("memlife");
-const ENTRY: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entry");
-const DUE: TableDefinition<'_, &[u8; 17], &[u8]> = TableDefinition::new("due");
-const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
-const USAGE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("usage");
-/// The row of `OWN` that every commit writes, and its bytes.
-const LEDGER: (u8, [u8; 120]) = (1, [0; 120]);
-/// Bytes of a row beside the value, and of a tally.
-const HEAD: usize = 120;
-const TALLY: [u8; 32] = [0; 32];
 
 /// redb beside itself.
 pub async fn measure(stage: &Stage) -> Result<Section> {
@@ -42,14 +32,15 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
     let twin = folder.path().join("raw.redb");
     std::fs::copy(&path, &twin)?;
     Random::new(5).shuffle(&mut load);
-    let (memory, raw) = (stage::open(&url).await?, Database::open(&twin)?);
+    let (memory, raw) = (stage::open(&url).await?, Raw::open(&twin, Durability::Immediate)?);
     let gets = duel(
         4 * stage.scale.rounds,
         async || seconds(get_each(&memory, &load)).await,
         || {
             let watch = Stopwatch::start();
             for (key, _) in &load {
-                std::hint::black_box(get(&raw, key)?);
+                let row = raw.entries()?.get(key.as_bytes())?.context("a row is missing")?;
+                std::hint::black_box(row.value().to_vec());
             }
             Ok(watch.seconds())
         },
@@ -64,7 +55,7 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
     let [mut puts, mut many] = std::array::from_fn(|_| Duel::default());
     for round in 0..stage.scale.long_rounds {
         let file = |name: &str| folder.path().join(format!("{name}{round}.redb"));
-        let options = OpenOptions::new().durability(Durability::Disk);
+        let options = OpenOptions::new().durability(memlife::Durability::Disk);
         let memory = memlife::open_with(&format!("redb:{}", file("ours").display()), options).await?;
         let taken = seconds(put_shared(&memory, &load, TASKS)).await?;
         stage::close(memory).await?;
@@ -86,35 +77,15 @@ pub async fn measure(stage: &Stage) -> Result<Section> {
     Ok(table.finish())
 }
 
-fn get(raw: &Database, key: &str) -> Result<Vec<u8>> {
-    let row = raw.begin_read()?.open_table(ENTRY)?.get(key.as_bytes())?.context("a row is missing")?;
-    Ok(row.value().to_vec())
-}
-
 /// Seconds of durable transactions of `at_once` puts, in a new file.
 fn put_each(path: &Path, pairs: &[Pair], at_once: usize) -> Result<f64> {
-    let raw = Database::create(path)?;
+    let raw = Raw::open(path, Durability::Immediate)?;
     let watch = Stopwatch::start();
-    let mut seq = 0_u64;
     for pairs in pairs.chunks(at_once) {
-        let transaction = raw.begin_write()?;
-        {
-            let mut entries = transaction.open_table(ENTRY)?;
-            let (mut dues, mut changes) = (transaction.open_table(DUE)?, transaction.open_table(CHANGES)?);
-            for (key, value) in pairs {
-                seq += 1;
-                let mut due = [0; 17];
-                due[1..9].copy_from_slice(&SystemClock.now().ms().to_be_bytes());
-                due[9..].copy_from_slice(&seq.to_be_bytes());
-                let row = [&[0; HEAD][..], &value.bytes[..]].concat();
-                entries.insert(key.as_bytes(), &row[..])?;
-                dues.insert(&due, key.as_bytes())?;
-                changes.insert(seq, key.as_bytes())?;
-            }
-            transaction.open_table(USAGE)?.insert(&b"session"[..], &TALLY[..])?;
-            transaction.open_table(OWN)?.insert(LEDGER.0, &LEDGER.1[..])?;
-        }
-        transaction.commit()?;
+        raw.write(|tables| {
+            let deadline = SystemClock.now().plus_ms(HOUR_MS).ms();
+            pairs.iter().try_for_each(|(key, value)| tables.put(key, &value.bytes, deadline))
+        })?;
     }
     Ok(watch.seconds())
 }

@@ -1,6 +1,6 @@
 use crate::comparison::{Comparisons, Target};
 use crate::measure::{Duel, Stopwatch};
-use crate::raw::Raw;
+use crate::raw::sqlite::Raw;
 use crate::report::Section;
 use crate::stage::{self, ADJACENT_AFTER, Big, SPREAD_AFTER, Stage};
 use anyhow::{Result, ensure};

@@ -3,7 +3,7 @@ use crate::compare::load::Line;
 use crate::compare::place::Place;
 use crate::compare::who::Level;
 use crate::drive::Pair;
-use crate::raw::{Raw, Row};
+use crate::raw::sqlite::{Raw, Row};
 use crate::stage::{self, HOUR_MS};
 use anyhow::Result;
 use bytes::Bytes;
