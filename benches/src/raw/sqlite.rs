@@ -101,7 +101,7 @@ impl Raw {
 
     /// What finding the due rows costs: the query of a sweep, page by page.
     pub fn due_steps(&self, class: u8, until_ms: u64) -> Result<Steps> {
-        const PAGE: i64 = 10_000;
+        const PAGE: i64 = 2_500;
         let mut within = self.connection.prepare(
             "SELECT id, key, reclaim_at, sizes, grp FROM entry
              WHERE class = ?1 AND reclaim_at = ?2 AND id > ?3 AND ?2 <= ?4 ORDER BY id LIMIT ?5",

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const ABOUT: [&str; 2] = [
     "`process` level on both sides. Ours is `Memory::sweep`: every entry is judged by its rule, its removal is \
-     recorded for watchers and replicas, usage is counted down, a report is kept; one commit per 10,000 entries and \
+     recorded for watchers and replicas, usage is counted down, a report is kept; one commit per 2,500 entries and \
      one for the report. Beside it `DELETE FROM entry WHERE class = ? AND reclaim_at <= ?`, one statement and one \
      commit, on a copy of the same file.",
     "Both begin with an empty page cache of their own, the file being in the system's. `adjacent`: the expired keys \

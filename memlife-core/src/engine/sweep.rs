@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Entries a sweep reads and removes per commit, where the store takes as many at once. The commit holds other
-/// writers up for some twenty milliseconds; shorter ones would write the same pages of the store more often.
-const PAGE: usize = 10_000;
+/// writers up for some ten milliseconds, and the pages that it changes fit into a store's cache wherever they lie;
+/// shorter ones would write the same pages more often.
+const PAGE: usize = 2_500;
 /// The same under a time budget, so that it is kept on slow stores, too.
 const SHORT_PAGE: usize = 500;
 /// A wall clock that ran ahead of the monotonic one by more than this makes sweeps pause.
