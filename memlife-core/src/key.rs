@@ -126,8 +126,8 @@ fn check(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether `text` is a key beyond doubt, as nearly all are: printable ASCII, no segment empty or with a dot in front. Eight
-/// bytes at a time and without branches, since where segments end is never foreseen.
+/// Whether `text` is a key beyond doubt, as nearly all are: printable ASCII, no segment empty or with a dot in front.
+/// Eight bytes at a time and without branches, since where segments end is never foreseen.
 fn is_plain(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks::<8>();
     let mut last = *b"aaaaaaaa";
