@@ -137,4 +137,13 @@ mod tests {
         drop(call);
         assert!(convoy.state().company.is_complete());
     }
+
+    #[test]
+    fn whoever_gave_up_is_not_taken_for_one_who_came_back() {
+        let convoy = Convoy::default();
+        (0..2).for_each(|_| convoy.join());
+        let _call = convoy.set_out(1);
+        convoy.leave(1);
+        assert!(!convoy.state().company.is_complete());
+    }
 }
