@@ -74,8 +74,9 @@ impl From<DurabilityArg> for Durability {
     }
 }
 
-/// What to do.
+/// What to do. Only the arguments of the command that was named are built.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     Put(command::put::PutArgs),
     Get(command::get::GetArgs),
