@@ -1,10 +1,13 @@
 use crate::config::SqliteConfig;
 use crate::error::Fault;
-use memlife_core::Result;
+use crate::read;
+use memlife_core::{Result, Timestamp};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
+use std::cell::Cell;
 use std::ffi::OsString;
+use std::ops::Deref;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +29,49 @@ pub(crate) enum Role {
     Read,
     /// Only reads a file that cannot be written and that nobody else writes.
     ReadImmutable,
+}
+
+/// A connection that reads, and what it knows of the store's clock.
+#[derive(Debug)]
+pub(crate) struct Clocked {
+    connection: Connection,
+    /// The store's clock, and at which of SQLite's data versions it stood there.
+    clock: Cell<Option<(u32, Timestamp)>>,
+}
+
+impl Clocked {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Clocked { connection, clock: Cell::new(None) }
+    }
+
+    /// The store's clock, no older than what this connection has read last, and known without reading where that found
+    /// the file unchanged: only a read notices that others have changed it.
+    pub(crate) fn clock_of_last_read(&self) -> rusqlite::Result<Timestamp> {
+        let seen = self.data_version()?;
+        if let Some((version, clock)) = self.clock.get()
+            && version == seen
+        {
+            return Ok(clock);
+        }
+        let clock = read::clock(self)?;
+        self.clock.set(Some((self.data_version()?, clock)));
+        Ok(clock)
+    }
+
+    /// Changes with every commit that this connection has read of, whoever made it.
+    fn data_version(&self) -> rusqlite::Result<u32> {
+        let mut version = 0;
+        self.connection.file_control(Some(MAIN_DB), FileControl::DataVersion(&mut version))?;
+        Ok(version)
+    }
+}
+
+impl Deref for Clocked {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
 }
 
 /// Opens the file with every setting that protects it and us.

@@ -1,6 +1,7 @@
 use crate::bodies::Bodies;
 use crate::checkpoint::{Checkpointer, Lengths};
 use crate::config::SqliteConfig;
+use crate::connection::Clocked;
 use crate::error::from_sqlite;
 use crate::open::{self, Opened};
 use crate::readers::{Readers, snapshot};
@@ -93,7 +94,7 @@ impl Index {
             },
             groups: Groups::default(),
             reserve: reserve_of(config, &opened),
-            connection: opened.connection,
+            connection: Clocked::new(opened.connection),
             waiters: Arc::clone(&waiters),
             latch: Arc::clone(&latch),
             limits,
@@ -120,7 +121,19 @@ impl Index {
     /// # Errors
     /// As any read: `Unavailable`, `Corrupt`.
     pub fn clock(&self) -> Result<Timestamp> {
-        self.readers.read(|reader| read::clock(reader).map_err(from_sqlite))
+        self.read(|reader| read::clock(reader).map_err(from_sqlite))
+    }
+
+    /// Reads by the connection that writes, while that is idle and none but it was needed yet: a program that does one
+    /// thing at a time opens no other, and meets in its cache what it wrote.
+    fn read<T>(&self, read: impl Fn(&Clocked) -> Result<T>) -> Result<T> {
+        let idle = |writer: &mut Writer| {
+            // A panic may have left a transaction behind.
+            writer.connection.is_autocommit().then(|| read(&writer.connection))
+        };
+        let early = (!self.readers.are_open()).then(|| self.commits.try_with(idle)).flatten().flatten();
+        // That one waits for nobody, and others do.
+        early.and_then(Result::ok).map_or_else(|| self.readers.read(&read), Ok)
     }
 
     /// See [`Store::get`](memlife_core::Store::get).
@@ -128,7 +141,7 @@ impl Index {
     /// # Errors
     /// `Corrupt` names the first damaged key.
     pub async fn get(&self, keys: &[Key], want: Want) -> Result<Fetched> {
-        let fetched = self.readers.read(|reader| {
+        let fetched = self.read(|reader| {
             let get = || read::get(reader, self.bodies.as_deref(), keys, want);
             if keys.len() > 1 { snapshot(reader, get) } else { get() }
         });
@@ -177,7 +190,7 @@ impl Index {
     /// As any read.
     pub async fn usage(&self, query: &UsageQuery) -> Result<UsagePage> {
         let read = |connection: &_| read::usage(connection, query).map_err(from_sqlite);
-        self.readers.read_snapshot(read).map_err(|error| error.during("usage"))
+        self.read(|reader| snapshot(reader, || read(reader))).map_err(|error| error.during("usage"))
     }
 
     /// See [`Store::changes`](memlife_core::Store::changes).
@@ -246,4 +259,60 @@ impl Drop for Index {
 
 fn reserve_of(config: &SqliteConfig, opened: &Opened) -> Option<Reserve> {
     (!opened.is_read_only).then(|| Reserve::open(&config.path, config.reserve_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use memlife_core::store::Write;
+    use memlife_testkit::draft::put;
+    use tempfile::TempDir;
+
+    /// A store with one entry, and its key.
+    async fn filled() -> (TempDir, Index, Key) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SqliteConfig::new(folder.path().join("store.db"));
+        let index = Index::open(&config, "sqlite", String::new(), None).unwrap();
+        let write = Write::from(put("a/b", "1"));
+        let key = write.key.clone();
+        let batch = Batch {
+            now: Timestamp::EPOCH,
+            durability: Durability::Process,
+            token: None,
+            writes: vec![write],
+        };
+        assert!(index.apply(&batch).await.unwrap()[0].is_ok());
+        (folder, index, key)
+    }
+
+    async fn is_there(index: &Index, key: &Key) -> bool {
+        index.get(std::slice::from_ref(key), Want::Whole).await.unwrap().slots[0].is_some()
+    }
+
+    #[tokio::test]
+    async fn who_does_one_thing_at_a_time_needs_one_connection() {
+        let (_folder, index, key) = filled().await;
+        assert!(is_there(&index, &key).await);
+        assert!(!index.readers.are_open());
+    }
+
+    #[test]
+    fn reads_do_not_wait_for_the_connection_that_writes() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (_folder, index, key) = runtime().block_on(filled());
+        let read = || runtime().block_on(is_there(&index, &key));
+        let found = index.commits.try_with(|_| std::thread::scope(|scope| scope.spawn(read).join().unwrap()));
+        assert_eq!(found, Some(true));
+        assert!(index.readers.are_open());
+    }
+
+    #[tokio::test]
+    async fn what_a_panic_left_undone_is_not_read() {
+        let (_folder, index, key) = filled().await;
+        let begun = "BEGIN IMMEDIATE; DELETE FROM entry";
+        index.commits.try_with(|writer| writer.connection.execute_batch(begun)).unwrap().unwrap();
+        assert!(is_there(&index, &key).await);
+    }
 }

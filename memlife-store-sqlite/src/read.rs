@@ -1,6 +1,6 @@
 use crate::bodies::Bodies;
+use crate::connection::Clocked;
 use crate::error::from_sqlite;
-use crate::readers::Reader;
 use crate::recent::{Recent, RecentEntry, RecentPage};
 use crate::rows;
 use crate::transaction::unpack_clock;
@@ -43,7 +43,7 @@ fn get_one(connection: &Connection, outside: Outside<'_>, key: &Key, want: Want)
 }
 
 /// One slot per key.
-pub(crate) fn get(reader: &Reader, outside: Outside<'_>, keys: &[Key], want: Want) -> Result<Fetched> {
+pub(crate) fn get(reader: &Clocked, outside: Outside<'_>, keys: &[Key], want: Want) -> Result<Fetched> {
     let slots = keys.iter().map(|key| get_one(reader, outside, key, want)).collect::<Result<_>>()?;
     // After the records: whatever clock judged what is there stands no later.
     let clock = if keys.is_empty() { clock(reader) } else { reader.clock_of_last_read() };

@@ -1,12 +1,9 @@
 use crate::config::SqliteConfig;
-use crate::connection::{self, Role};
+use crate::connection::{self, Clocked, Role};
 use crate::error::from_sqlite;
-use crate::read;
-use memlife_core::{Result, Timestamp};
-use rusqlite::{Connection, FileControl, MAIN_DB};
-use std::cell::Cell;
-use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use memlife_core::Result;
+use rusqlite::Connection;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Connections for reading, opened when first needed.
@@ -14,53 +11,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 pub(crate) struct Readers {
     config: SqliteConfig,
     role: Role,
-    slots: Box<[Mutex<Option<Reader>>]>,
+    slots: Box<[Mutex<Option<Clocked>>]>,
     next: AtomicUsize,
-}
-
-/// A connection for reading.
-#[derive(Debug)]
-pub(crate) struct Reader {
-    connection: Connection,
-    /// The store's clock, and at which of SQLite's data versions it stood there.
-    clock: Cell<Option<(u32, Timestamp)>>,
-}
-
-impl Reader {
-    /// The store's clock, no older than what this connection has read last, and known without reading where that found
-    /// the file unchanged: only a read notices that others have changed it.
-    pub(crate) fn clock_of_last_read(&self) -> rusqlite::Result<Timestamp> {
-        let seen = self.data_version()?;
-        if let Some((version, clock)) = self.clock.get()
-            && version == seen
-        {
-            return Ok(clock);
-        }
-        let clock = read::clock(self)?;
-        self.clock.set(Some((self.data_version()?, clock)));
-        Ok(clock)
-    }
-
-    /// Changes with every commit that this connection has read of, whoever made it.
-    fn data_version(&self) -> rusqlite::Result<u32> {
-        let mut version = 0;
-        self.connection.file_control(Some(MAIN_DB), FileControl::DataVersion(&mut version))?;
-        Ok(version)
-    }
-}
-
-impl Deref for Reader {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.connection
-    }
+    are_open: AtomicBool,
 }
 
 impl Readers {
     pub(crate) fn new(config: &SqliteConfig, role: Role) -> Self {
         let slots = (0..config.readers.max(1)).map(|_| Mutex::new(None)).collect();
-        Readers { config: config.clone(), role, slots, next: AtomicUsize::new(0) }
+        Readers {
+            config: config.clone(),
+            role,
+            slots,
+            next: AtomicUsize::new(0),
+            are_open: AtomicBool::new(false),
+        }
     }
 
     /// How connections for reading are opened.
@@ -68,14 +33,20 @@ impl Readers {
         self.role
     }
 
+    /// Whether any was needed yet.
+    pub(crate) fn are_open(&self) -> bool {
+        self.are_open.load(Ordering::Relaxed)
+    }
+
     /// Reads by a connection that nobody else uses meanwhile.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Clocked) -> Result<T>) -> Result<T> {
         let mut slot = self.take();
         let reader = match &mut *slot {
             Some(reader) => reader,
             empty => {
                 let connection = connection::open_configured(&self.config, self.role)?;
-                empty.insert(Reader { connection, clock: Cell::new(None) })
+                self.are_open.store(true, Ordering::Relaxed);
+                empty.insert(Clocked::new(connection))
             }
         };
         read(reader)
@@ -86,7 +57,7 @@ impl Readers {
         self.read(|reader| snapshot(reader, || read(reader)))
     }
 
-    fn take(&self) -> MutexGuard<'_, Option<Reader>> {
+    fn take(&self) -> MutexGuard<'_, Option<Clocked>> {
         for slot in &self.slots {
             match slot.try_lock() {
                 Ok(slot) => return slot,

@@ -91,10 +91,13 @@ pub(crate) fn inspect(connection: &Connection, sort: Sort, path: &Path) -> Resul
     let number = |sql: &str| -> Result<i64> {
         connection.query_row(sql, [], |row| row.get(0)).map_err(|error| unreadable(error, path))
     };
-    // The tables first: should another process create the store in between, the mark is there when it is looked
-    // for, and never tables without it.
-    let tables = number("SELECT count(*) FROM sqlite_schema")?;
-    let application_id = number("PRAGMA application_id")?;
+    let mut application_id = number("PRAGMA application_id")?;
+    let mut tables = 0;
+    if application_id == 0 {
+        tables = number("SELECT count(*) FROM sqlite_schema")?;
+        // The mark after the tables: should another process have created the store in between, it is there by now.
+        application_id = number("PRAGMA application_id")?;
+    }
     let format = number("PRAGMA user_version")?;
     if application_id == i64::from(sort.application_id()) {
         return match format {

@@ -1,5 +1,5 @@
 use crate::checkpoint::Checkpointer;
-use crate::connection::wait_for_others;
+use crate::connection::{Clocked, wait_for_others};
 use crate::error::{Fault, from_sqlite};
 use crate::reserve::Reserve;
 use crate::rows::Trouble;
@@ -10,7 +10,6 @@ use memlife_core::store::{Batch, Change, Durability, Guard, Limits, Op, Outcome,
 use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Key, Patience, Result};
 use memlife_store_local::error::{check_batch, full, poisoned, read_only};
 use memlife_store_local::{Job, Jobs, Latch, Waiters, fail_all};
-use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ const WRITE_BYTES: u64 = 1 << 10;
 pub(crate) struct Writer {
     /// Dropped before the connection, which is then the last to fold the log.
     pub(crate) checkpointer: Checkpointer,
-    pub(crate) connection: Connection,
+    pub(crate) connection: Clocked,
     pub(crate) setting: Setting,
     pub(crate) groups: Groups,
     pub(crate) reserve: Option<Reserve>,
