@@ -178,8 +178,9 @@ impl Index {
         // By the connection that erases what is found, where it is free: it has the pages then.
         let idle = |writer: &mut Writer| snapshot(&writer.connection, || read(&writer.connection));
         let page = match self.commits.try_with(idle) {
-            Some(page) => page,
-            None => self.readers.read_snapshot(read),
+            Some(Ok(page)) => Ok(page),
+            // That one waits for nobody, and others do.
+            _ => self.readers.read_snapshot(read),
         };
         page.map_err(|error| error.during("due"))
     }
