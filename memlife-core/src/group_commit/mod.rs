@@ -1,19 +1,20 @@
 mod reunion;
+mod solitude;
 #[cfg(test)]
 mod tests;
 
 use crate::store::{Batch, Durability, Outcome, Write};
 use crate::{Error, ErrorKind, Result};
 use reunion::Reunion;
+use solitude::Solitude;
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::yield_now;
 
 /// A batch weighs one unit per write and per [`UNIT_BYTES`] of bodies.
 const UNIT_BYTES: usize = 4 << 10;
@@ -72,13 +73,14 @@ struct Shared<C> {
     wake: Condvar,
     room: Semaphore,
     in_flight: AtomicUsize,
+    solitude: Solitude,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     pending: VecDeque<Pending>,
-    /// How many the writer waits for before it is to be woken.
-    wanted: usize,
+    /// How many have to be there for the sleeping writer to be woken; `None` where it does not sleep.
+    wanted: Option<usize>,
     closed: bool,
 }
 
@@ -99,6 +101,7 @@ impl<C: Commit> GroupCommit<C> {
             wake: Condvar::new(),
             room: Semaphore::new(MAX_QUEUED_UNITS as usize),
             in_flight: AtomicUsize::new(0),
+            solitude: Solitude::default(),
         };
         GroupCommit { shared: Arc::new(shared), writer: Mutex::new(Writer { name, thread: None }) }
     }
@@ -111,14 +114,19 @@ impl<C: Commit> GroupCommit<C> {
     pub async fn submit(&self, batch: &Batch) -> Answer {
         let company = InFlight::enter(&self.shared.in_flight);
         if company.is_alone() && !self.shared.syncs(batch) {
-            // Tasks that are ready to run get their chance to submit and be company.
-            yield_once().await;
+            let solitude = &self.shared.solitude;
+            if solitude.looks_for_company() {
+                // Tasks that are ready to run get their chance to submit.
+                yield_now().await;
+            }
             if company.is_alone()
                 && let Some(answer) = self.shared.commit_here(batch)
             {
+                solitude.goes_on();
                 return answer;
             }
         }
+        self.shared.solitude.ends();
         self.enqueue(batch).await
     }
 
@@ -138,7 +146,9 @@ impl<C: Commit> GroupCommit<C> {
         let are_enough = {
             let mut queue = self.shared.queue();
             queue.pending.push_back(Pending { batch: batch.clone(), units, reply });
-            queue.pending.len() >= queue.wanted
+            let there = queue.pending.len();
+            // To wake is a system call, whoever sleeps: once is enough.
+            queue.wanted.take_if(|wanted| there >= *wanted).is_some()
         };
         if self.has_writer() {
             if are_enough {
@@ -205,8 +215,10 @@ impl<C: Commit> Shared<C> {
                 if queue.closed {
                     return;
                 }
+                queue.wanted = Some(1);
                 queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
+            queue.wanted = None;
             if let Some(reunion) = reunion.take() {
                 queue = self.gather(queue, reunion);
             }
@@ -218,10 +230,10 @@ impl<C: Commit> Shared<C> {
     /// Waits for those who are likely to come.
     fn gather<'q>(&self, mut queue: MutexGuard<'q, Queue>, mut reunion: Reunion) -> MutexGuard<'q, Queue> {
         while let Some(pause) = reunion.pause(queue.pending.len()).filter(|_| !queue.closed) {
-            queue.wanted = reunion.size();
+            queue.wanted = Some(reunion.size());
             queue = self.wake.wait_timeout(queue, pause).unwrap_or_else(PoisonError::into_inner).0;
         }
-        queue.wanted = 0;
+        queue.wanted = None;
         queue
     }
 
@@ -284,18 +296,6 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Commits; a panic of the committer reaches the submitters as an error, and the thread goes on.

@@ -2,7 +2,9 @@ use super::*;
 use crate::record::{Body, Compression, Content, Kind};
 use crate::store::{Change, Guard, Op, Placement, Reply};
 use crate::{Encoding, Key, Timestamp};
+use std::future::poll_fn;
 use std::sync::mpsc;
+use std::task::Poll;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<(usize, Patience, String)>>>);
