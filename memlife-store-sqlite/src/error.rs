@@ -40,6 +40,8 @@ impl Fault {
         match failure.extended_code {
             // The shared-memory file could not grow: nothing of the database was written yet.
             ffi::SQLITE_IOERR_SHMSIZE => Fault::Full,
+            // A row holds what its table forbids, and no statement of ours would have put there.
+            ffi::SQLITE_CONSTRAINT_DATATYPE => Fault::Corrupt,
             code => match code & 0xff {
                 ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => Fault::Busy,
                 ffi::SQLITE_FULL => Fault::Full,

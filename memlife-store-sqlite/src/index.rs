@@ -8,8 +8,7 @@ use crate::readers::{Readers, snapshot};
 use crate::recent::Recent;
 use crate::reserve::Reserve;
 use crate::schema::Sort;
-use crate::transaction::Setting;
-use crate::usage::Groups;
+use crate::transaction::{Memo, Setting};
 use crate::verify::Check;
 use crate::waiters::waiters;
 use crate::writer::{Writer, idle_write};
@@ -92,7 +91,7 @@ impl Index {
                 bodies: bodies.clone(),
                 recent: Arc::clone(&recent),
             },
-            groups: Groups::default(),
+            memo: Memo::default(),
             reserve: reserve_of(config, &opened),
             connection: Clocked::new(opened.connection),
             waiters: Arc::clone(&waiters),

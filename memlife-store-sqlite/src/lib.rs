@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `config` | what a store is opened with |
 //! | `open`, `schema`, `identity`, `place`, `reserve`, `connection` | the file, its format and who it is |
-//! | `writer`, `transaction`, `ledger`, `erasures`, `usage`, `removals`, `rows` | one commit |
+//! | `writer`, `transaction`, `ledger`, `erasures`, `usage`, `pending`, `removals`, `rows` | one commit |
 //! | `checkpoint`, `latch` | what follows a commit, and what ends all commits |
 //! | `readers`, `read`, `feed`, `waiters` | reading, on the caller's thread |
 //! | `verify`, `repair` | checking and rebuilding |
@@ -23,6 +23,7 @@ mod feed;
 mod index;
 mod ledger;
 mod open;
+mod pending;
 mod read;
 mod readers;
 mod recent;

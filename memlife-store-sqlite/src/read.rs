@@ -4,7 +4,7 @@ use crate::error::from_sqlite;
 use crate::recent::{Recent, RecentEntry, RecentPage};
 use crate::rows;
 use crate::transaction::unpack_clock;
-use crate::usage::{Delta, select_groups, tally};
+use crate::usage::{self, Delta};
 use memlife_core::record::Record;
 use memlife_core::store::{
     Due, DueEntry, DuePage, Fetched, Group, Locator, Page, Room, Scan, Totals, UsagePage, UsageQuery, Want,
@@ -178,7 +178,7 @@ pub(crate) fn usage(connection: &Connection, query: &UsageQuery) -> rusqlite::Re
          FROM ledger WHERE id = 0",
     )?;
     (page.clock, page.totals) = own.query_row([], |row| {
-        let mut totals = Totals { tally: tally(row, 1)?, ..Totals::default() };
+        let mut totals = Totals { tally: usage::columns(row, 1)?.into(), ..Totals::default() };
         for (at, removed) in totals.removed.iter_mut().enumerate() {
             *removed = row.get::<_, i64>(5 + at)?.max(0).cast_unsigned();
         }
@@ -188,13 +188,7 @@ pub(crate) fn usage(connection: &Connection, query: &UsageQuery) -> rusqlite::Re
         return Ok(page);
     }
     let after = query.after.as_ref().map(Group::tag).unwrap_or_default();
-    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    let mut select = select_groups(connection)?;
-    let mut rows = select.query((after, limit))?;
-    while let Some(row) = rows.next()? {
-        let Some(group) = row.get_ref(0)?.as_str().ok().and_then(Group::of_tag) else { continue };
-        page.groups.push((group, tally(row, 1)?));
-    }
+    page.groups = usage::groups(connection, &after, query.limit)?;
     if page.groups.len() >= query.limit {
         page.next = page.groups.last().map(|(group, _)| group.clone());
     }

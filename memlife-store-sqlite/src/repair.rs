@@ -2,8 +2,8 @@ use crate::connection::wait_for_others;
 use crate::error::from_sqlite;
 use crate::ledger;
 use crate::rows::{self, Trouble};
-use crate::transaction::{Setting, Transaction};
-use crate::usage::{Delta, Groups};
+use crate::transaction::{Memo, Setting, Transaction};
+use crate::usage::Delta;
 use crate::verify::{Check, LEDGER_DAMAGED, Problem, Report, Seen, Usage, integrity, removals};
 use memlife_core::store::{Cause, Durability, Group, Limits};
 use memlife_core::{GRACE_MS, Key, Ledger, ReplicaId, Result};
@@ -120,9 +120,9 @@ fn mend_page(
         bodies: None,
         recent: Arc::default(),
     };
-    let (mut groups, mut outside) = (Groups::default(), Vec::new());
+    let (mut memo, mut outside) = (Memo::default(), Vec::new());
     let mut transaction =
-        Transaction::begin(connection, &setting, &mut groups, &mut outside, Durability::Process)?;
+        Transaction::begin(connection, &setting, &mut memo, &mut outside, Durability::Process)?;
     for seen in page {
         match &seen.problem {
             Some(Problem::Damaged(_)) => set_aside(&mut transaction, &seen)?,
@@ -187,7 +187,9 @@ fn mend_usage(check: &Check, connection: &Connection, report: &mut Report) -> Re
     if problems.is_empty() {
         return Ok(());
     }
-    connection.execute_batch("UPDATE ledger SET entries = 0, stored = 0, raw = 0, compressed = 0")?;
+    connection.execute_batch(
+        "UPDATE ledger SET entries = 0, stored = 0, raw = 0, compressed = 0, pending = NULL",
+    )?;
     let ledger = ledger::read(connection)?.unwrap_or_default();
     let mut seq = ledger.seq.cast_signed().max(usage.last_seq);
     for (tag, delta) in &usage.groups {

@@ -68,14 +68,15 @@ impl<'c> Table<'c> {
         Ok(Some(Found { id: row.get(0)?, group: row.get(1)?, record }))
     }
 
-    /// Puts `record` into the row `old`, or into a new one. `body` is what the row holds of it.
+    /// Puts `record` into the row `old`, or into a new one; false, and nothing done, where that has its row already.
+    /// `body` is what the row holds of it.
     pub(crate) fn put(
         &mut self,
         old: Option<&Found>,
         record: &Record,
         group: i64,
         body: Option<&Body>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let head = &record.head;
         let bytes = head.encode(&record.key).map_err(Trouble::One)?;
         let body = body.map(|body| body.as_bytes().as_ref());
@@ -83,28 +84,28 @@ impl<'c> Table<'c> {
         let class = head.class.code();
         let reclaim_at = head.reclaim_at().map(stored_instant);
         let sizes = Delta::of(head).pack();
-        match old {
+        let written = match old {
             Some(old) if is_due_alike(&old.record.head, head) => {
                 let sql =
                     "UPDATE entry SET seq = ?2, grp = ?3, sizes = ?4, head = ?5, body = ?6 WHERE id = ?1";
                 let update = kept(&mut self.update, self.connection, sql)?;
-                update.execute((old.id, seq, group, sizes, bytes, body))?;
+                update.execute((old.id, seq, group, sizes, bytes, body))?
             }
             Some(old) => {
                 let sql = "UPDATE entry SET seq = ?2, grp = ?3, sizes = ?4, head = ?5, body = ?6, class = ?7,
                            reclaim_at = ?8 WHERE id = ?1";
                 let update = kept(&mut self.update_due, self.connection, sql)?;
-                update.execute((old.id, seq, group, sizes, bytes, body, class, reclaim_at))?;
+                update.execute((old.id, seq, group, sizes, bytes, body, class, reclaim_at))?
             }
             None => {
                 let sql = "INSERT INTO entry(id, seq, grp, sizes, head, body, class, reclaim_at, key)
-                           VALUES(?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                           VALUES(?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(key) DO NOTHING";
                 let insert = kept(&mut self.insert, self.connection, sql)?;
                 let key = record.key.as_str();
-                insert.execute((seq, group, sizes, bytes, body, class, reclaim_at, key))?;
+                insert.execute((seq, group, sizes, bytes, body, class, reclaim_at, key))?
             }
-        }
-        Ok(())
+        };
+        Ok(written > 0)
     }
 }
 

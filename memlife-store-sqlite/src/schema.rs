@@ -8,7 +8,7 @@ use std::path::Path;
 pub(crate) const FORMAT: i64 = MIGRATIONS.len() as i64;
 
 /// `migrations[n]` leads from format n to n + 1; format 0 is an empty file.
-const MIGRATIONS: [&str; 1] = [CREATE];
+const MIGRATIONS: [&str; 2] = [CREATE, LET_USAGE_PEND];
 
 /// Whose file it is: `MLif` for a store, `MLix` for the index of one that keeps its records elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,9 @@ CREATE TABLE removed(
 ) STRICT;
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
+
+/// See [`pending`](crate::pending); in row 0 alone.
+const LET_USAGE_PEND: &str = "ALTER TABLE ledger ADD COLUMN pending BLOB";
 
 /// What a file is before memlife touches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use crate::usage::{Delta, Groups};
 use memlife_core::record::{Body, Head, Record};
 use memlife_core::store::{Cause, Durability, Outcome, Removals, Want};
 use memlife_core::{
-    Context, Effect, Error, ErrorKind, Hlc, Key, Ledger, MAX_DRIFT_MS, ReplicaId, Result, Timestamp, decide,
-    needs_body,
+    Context, Decision, Effect, Error, ErrorKind, Hlc, Key, Ledger, MAX_DRIFT_MS, ReplicaId, Result,
+    Timestamp, decide, needs_body,
 };
 use memlife_store_local::Job;
 use memlife_store_local::error::corrupt;
@@ -24,6 +24,13 @@ pub(crate) struct Setting {
     pub(crate) body_limit: usize,
     pub(crate) bodies: Option<Arc<dyn Bodies>>,
     pub(crate) recent: Arc<Recent>,
+}
+
+/// What transactions leave for the next, to save it a look into the file.
+#[derive(Debug, Default)]
+pub(crate) struct Memo {
+    pub(crate) groups: Groups,
+    expects_new: bool,
 }
 
 /// What a transaction did, before its commit.
@@ -41,6 +48,8 @@ pub(crate) struct Transaction<'a> {
     table: Table<'a>,
     pub(crate) setting: &'a Setting,
     pub(crate) groups: &'a mut Groups,
+    /// Whether the last write found nothing there, so that the next one is likely not to.
+    expects_new: &'a mut bool,
     pub(crate) durability: Durability,
     pub(crate) ledger: Ledger,
     pub(crate) removals: Removals,
@@ -58,12 +67,12 @@ impl<'a> Transaction<'a> {
     pub(crate) fn begin(
         connection: &'a Connection,
         setting: &'a Setting,
-        groups: &'a mut Groups,
+        Memo { groups, expects_new }: &'a mut Memo,
         outside: &'a mut Vec<Key>,
         durability: Durability,
     ) -> Result<Self, Trouble> {
         let mut select = connection.prepare_cached(
-            "SELECT seq, clock, format, group_changes, grace_ms, kept, mark FROM ledger WHERE id = 0",
+            "SELECT seq, clock, format, group_changes, grace_ms, kept, mark, pending FROM ledger WHERE id = 0",
         )?;
         let mut read = select.query([])?;
         let row = read.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -78,12 +87,13 @@ impl<'a> Transaction<'a> {
                 "the store's change number, clock or grace is damaged: run `memlife verify --repair`";
             return Err(Trouble::Outside(corrupt(message)));
         };
-        groups.begin(number(3)?);
+        groups.begin(number(3)?, row.get_ref(7)?.as_blob_or_null().unwrap_or_default());
         Ok(Transaction {
             connection,
             table: Table::new(connection),
             setting,
             groups,
+            expects_new,
             durability,
             ledger,
             removals: Removals::default(),
@@ -119,20 +129,45 @@ impl<'a> Transaction<'a> {
     }
 
     fn write(&mut self, job: &Job<'_>) -> Result<Outcome, Trouble> {
-        let found = self.find(job)?;
         let before = self.ledger;
-        self.decide(job, found).inspect_err(|_| self.ledger = before)
+        if *self.expects_new && self.bodies_of(&job.write.key).is_none() {
+            if let Some(outcome) = self.put_new(job)? {
+                return Ok(outcome);
+            }
+            self.ledger = before;
+        }
+        let found = self.find(job)?;
+        *self.expects_new = found.is_none();
+        self.carry_out(job, found).inspect_err(|_| self.ledger = before)
     }
 
-    fn decide(&mut self, job: &Job<'_>, found: Option<Found>) -> Result<Outcome, Trouble> {
+    /// Puts what there is to put if nothing is there, and learns from the insertion itself whether that is so: then it
+    /// need not be looked up first. `None` where something is there, or nothing is to be put; the ledger may have moved.
+    fn put_new(&mut self, job: &Job<'_>) -> Result<Option<Outcome>, Trouble> {
+        // An error has its reason found where what is there is known.
+        let Ok(decision) = self.decide(job, None) else { return Ok(None) };
+        let Effect::Put(record) = decision.effect else { return Ok(None) };
+        // A group that is not known might have to be made, in vain.
+        let Some(group) = self.known_group_of(&record.key, &record.head) else { return Ok(None) };
+        if !self.table.put(None, &record, group, record.body.as_ref())? {
+            return Ok(None);
+        }
+        self.count_put(None, &record, group);
+        Ok(Some(decision.outcome))
+    }
+
+    fn decide(&mut self, job: &Job<'_>, current: Option<&Record>) -> Result<Decision, Trouble> {
         let mut context = Context {
             wall: job.batch.now,
             replica: self.setting.replica,
             body_limit: self.setting.body_limit,
             ledger: &mut self.ledger,
         };
-        let current = found.as_ref().map(|found| &found.record);
-        let decision = decide(current, job.write, &mut context).map_err(Trouble::One)?;
+        decide(current, job.write, &mut context).map_err(Trouble::One)
+    }
+
+    fn carry_out(&mut self, job: &Job<'_>, found: Option<Found>) -> Result<Outcome, Trouble> {
+        let decision = self.decide(job, found.as_ref().map(|found| &found.record))?;
         match decision.effect {
             Effect::None => return Ok(decision.outcome),
             Effect::Put(record) => {
@@ -193,13 +228,20 @@ impl<'a> Transaction<'a> {
     fn put_row(&mut self, old: Option<&Found>, record: &Record, home: Home) -> Result<(), Trouble> {
         let group = self.group_of(&record.key, &record.head)?;
         let body: Option<&Body> = record.body.as_ref().filter(|_| home == Home::Row);
-        self.table.put(old, record, group, body)?;
+        if !self.table.put(old, record, group, body)? {
+            let message = "the index of keys differs from the entries: run `memlife verify --repair`";
+            return Err(Trouble::One(corrupt(message)));
+        }
+        self.count_put(old, record, group);
+        Ok(())
+    }
+
+    fn count_put(&mut self, old: Option<&Found>, record: &Record, group: i64) {
         if let Some(old) = old {
             self.groups.subtract(old.group, Delta::of(&old.record.head));
         }
         self.groups.add(group, Delta::of(&record.head));
         self.is_dirty = true;
-        Ok(())
     }
 
     fn delete_row(&mut self, old: &Found, seq: u64, cause: Cause) -> Result<(), Trouble> {
@@ -220,10 +262,15 @@ impl<'a> Transaction<'a> {
 
     /// The usage group of an entry; 0 for what usage does not count.
     fn group_of(&mut self, key: &Key, head: &Head) -> Result<i64, Trouble> {
-        if !head.alive || key.is_system() {
+        if !is_counted(key, head) {
             return Ok(0);
         }
         Ok(self.groups.row_of(self.connection, &head.rule, key.namespace(), head.seq)?)
+    }
+
+    /// The same, where it is known without a look into the file.
+    fn known_group_of(&mut self, key: &Key, head: &Head) -> Option<i64> {
+        if is_counted(key, head) { self.groups.known(&head.rule, key.namespace()) } else { Some(0) }
     }
 
     /// Asks outside for the truth about `key` and corrects the row where it says something else.
@@ -320,8 +367,8 @@ impl<'a> Transaction<'a> {
         let columns = ledger::Columns::of(self.ledger);
         let mut update = self.connection.prepare_cached(
             "UPDATE ledger SET seq = ?1, clock = ?2, group_changes = ?3, kept = ?4, entries = entries + ?5,
-             stored = stored + ?6, raw = raw + ?7, compressed = compressed + ?8, grace_ms = ?9, mark = ?10
-             WHERE id = 0",
+             stored = stored + ?6, raw = raw + ?7, compressed = compressed + ?8, grace_ms = ?9, mark = ?10,
+             pending = ?11 WHERE id = 0",
         )?;
         let changes = self.groups.changes();
         update.execute((
@@ -335,6 +382,7 @@ impl<'a> Transaction<'a> {
             sum.compressed,
             columns.grace_ms,
             columns.mark(),
+            self.groups.pending(),
         ))?;
         if self.ended != [0; Cause::ALL.len()] {
             let mut count = self.connection.prepare_cached(
@@ -349,6 +397,11 @@ impl<'a> Transaction<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether usage counts an entry.
+fn is_counted(key: &Key, head: &Head) -> bool {
+    head.alive && !key.is_system()
 }
 
 /// The clock in one column: 48 bits of milliseconds and 16 of counter.

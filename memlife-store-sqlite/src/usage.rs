@@ -1,6 +1,7 @@
+use crate::pending::{self, Pending};
 use memlife_core::record::{Codec, Head};
 use memlife_core::store::{Group, Tally};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::HashMap;
 
 /// The most groups whose row numbers are remembered.
@@ -60,12 +61,13 @@ pub(crate) struct Groups {
     changes: i64,
     deltas: HashMap<i64, Delta>,
     created: Vec<i64>,
+    pending: Pending,
     tag: String,
 }
 
 impl Groups {
-    /// Starts a transaction that found `changes` group changes in the store.
-    pub(crate) fn begin(&mut self, changes: i64) {
+    /// Starts a transaction that found `changes` group changes in the store, and what is `pending` of usage.
+    pub(crate) fn begin(&mut self, changes: i64, pending: Option<&[u8]>) {
         if self.learnt_at != changes || self.rows.len() > MAX_REMEMBERED {
             self.rows.clear();
         }
@@ -73,6 +75,7 @@ impl Groups {
         self.changes = changes;
         self.deltas.clear();
         self.created.clear();
+        self.pending.load(pending);
     }
 
     /// Ends a transaction that committed.
@@ -90,6 +93,15 @@ impl Groups {
         self.changes
     }
 
+    /// The row of the group of `rule` and `namespace`, if it is remembered.
+    pub(crate) fn known(&mut self, rule: &str, namespace: &str) -> Option<i64> {
+        self.tag.clear();
+        self.tag.push_str(rule);
+        self.tag.push(Group::SEPARATOR);
+        self.tag.push_str(namespace);
+        self.rows.get(&self.tag).copied()
+    }
+
     /// The row of the group of `rule` and `namespace`; a new one is made under the number `seq`.
     pub(crate) fn row_of(
         &mut self,
@@ -98,12 +110,8 @@ impl Groups {
         namespace: &str,
         seq: u64,
     ) -> rusqlite::Result<i64> {
-        self.tag.clear();
-        self.tag.push_str(rule);
-        self.tag.push(Group::SEPARATOR);
-        self.tag.push_str(namespace);
-        if let Some(id) = self.rows.get(&self.tag) {
-            return Ok(*id);
+        if let Some(id) = self.known(rule, namespace) {
+            return Ok(id);
         }
         let mut find = connection.prepare_cached("SELECT id FROM ledger WHERE tag = ?1")?;
         let id = match find.query_row([&self.tag], |row| row.get(0)).optional()? {
@@ -135,22 +143,42 @@ impl Groups {
         }
     }
 
-    /// Writes what changed, and gives its sum.
+    /// What is pending once the changes are written.
+    pub(crate) fn pending(&self) -> Option<Vec<u8>> {
+        self.pending.stored()
+    }
+
+    /// Writes what changed or leaves it pending, and gives its sum.
     pub(crate) fn flush(&mut self, connection: &Connection) -> rusqlite::Result<Delta> {
         let mut sum = Delta::default();
         for (id, delta) in self.deltas.iter().filter(|(_, delta)| **delta != Delta::default()) {
             sum.add(*delta);
-            update(connection, *id, *delta)?;
+            self.pending.note(*id, *delta);
         }
-        let shrunk = self.deltas.iter().filter(|(_, delta)| delta.entries < 0).map(|(id, _)| *id);
-        // One that came and went within the transaction shrank by nothing.
-        for id in shrunk.chain(self.created.iter().copied()) {
-            if delete_if_empty(connection, id)? {
-                self.changes += 1;
-                self.rows.retain(|_, row| *row != id);
+        for (id, delta) in self.pending.settle() {
+            if delta != Delta::default() {
+                update(connection, id, delta)?;
+            }
+            if delta.entries <= 0 {
+                self.delete_if_empty(connection, id)?;
+            }
+        }
+        // One that came and went within the transaction left nothing pending.
+        for id in std::mem::take(&mut self.created) {
+            if self.deltas.get(&id).is_none_or(|delta| *delta == Delta::default()) {
+                self.delete_if_empty(connection, id)?;
             }
         }
         Ok(sum)
+    }
+
+    fn delete_if_empty(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<()> {
+        let mut delete = connection.prepare_cached("DELETE FROM ledger WHERE id = ?1 AND entries <= 0")?;
+        if delete.execute([id])? > 0 {
+            self.changes += 1;
+            self.rows.retain(|_, row| *row != id);
+        }
+        Ok(())
     }
 }
 
@@ -162,21 +190,46 @@ fn update(connection: &Connection, id: i64, delta: Delta) -> rusqlite::Result<us
     update.execute((id, delta.entries, delta.stored, delta.raw, delta.compressed))
 }
 
-fn delete_if_empty(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
-    let mut delete = connection.prepare_cached("DELETE FROM ledger WHERE id = ?1 AND entries <= 0")?;
-    Ok(delete.execute([id])? > 0)
-}
-
 /// The columns `entries, stored, raw, compressed` from column `first` on.
-pub(crate) fn tally(row: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
-    // Never below 0 in a sound store; a damaged one is for `verify` to mend, not a reason to fail.
-    let count = |at: usize| row.get::<_, i64>(first + at).map(|value| value.max(0).cast_unsigned());
-    Ok(Tally { entries: count(0)?, stored_bytes: count(1)?, raw_bytes: count(2)?, compressed: count(3)? })
+pub(crate) fn columns(row: &Row<'_>, first: usize) -> rusqlite::Result<Delta> {
+    let number = |at: usize| row.get(first + at);
+    Ok(Delta { entries: number(0)?, stored: number(1)?, raw: number(2)?, compressed: number(3)? })
 }
 
-/// Groups behind a tag, in order.
-pub(crate) fn select_groups(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
-    connection.prepare_cached(
-        "SELECT tag, entries, stored, raw, compressed FROM ledger WHERE tag > ?1 ORDER BY tag LIMIT ?2",
-    )
+impl From<Delta> for Tally {
+    fn from(usage: Delta) -> Self {
+        // Never below 0 in a sound store; a damaged one is for `verify` to mend, not a reason to fail.
+        let count = |number: i64| number.max(0).cast_unsigned();
+        Tally {
+            entries: count(usage.entries),
+            stored_bytes: count(usage.stored),
+            raw_bytes: count(usage.raw),
+            compressed: count(usage.compressed),
+        }
+    }
+}
+
+/// The groups behind `after`, in order: at most `limit` that have any usage, what is pending included.
+pub(crate) fn groups(
+    connection: &Connection,
+    after: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Group, Tally)>> {
+    let pending = pending::read(connection)?;
+    let mut select = connection.prepare_cached(
+        "SELECT id, tag, entries, stored, raw, compressed FROM ledger WHERE tag > ?1 ORDER BY tag",
+    )?;
+    let mut rows = select.query([after])?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let Some(group) = row.get_ref(1)?.as_str().ok().and_then(Group::of_tag) else { continue };
+        let mut usage = columns(row, 2)?;
+        usage.add(pending.get(&row.get(0)?).copied().unwrap_or_default());
+        if usage != Delta::default() {
+            found.push((group, usage.into()));
+        }
+    }
+    Ok(found)
 }

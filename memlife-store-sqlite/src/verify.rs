@@ -2,12 +2,12 @@ use crate::bodies::Bodies;
 use crate::config::SqliteConfig;
 use crate::connection::{self, Role};
 use crate::error::from_sqlite;
-use crate::ledger;
 use crate::readers::snapshot;
 use crate::removals::read;
 use crate::repair;
 use crate::rows;
-use crate::usage::Delta;
+use crate::usage::{self, Delta};
+use crate::{ledger, pending};
 use memlife_core::record::{Body, Head, Record};
 use memlife_core::store::{Finding, Group, Limits, RemovalRun, Repair, Verification, Want};
 use memlife_core::{Hlc, Key, Result};
@@ -267,18 +267,15 @@ impl Usage {
     /// What the ledger says differently.
     pub(crate) fn differences(&self, connection: &Connection) -> rusqlite::Result<Vec<String>> {
         let mut problems = Vec::new();
+        let pending = pending::read(connection)?;
         let mut select = connection
             .prepare("SELECT id, tag, entries, stored, raw, compressed, seq FROM ledger ORDER BY id")?;
         let mut rows = select.query([])?;
         let mut missing: BTreeSet<&String> = self.groups.keys().collect();
         while let Some(row) = rows.next()? {
-            let kept = Delta {
-                entries: row.get(2)?,
-                stored: row.get(3)?,
-                raw: row.get(4)?,
-                compressed: row.get(5)?,
-            };
-            if row.get::<_, i64>(0)? == 0 {
+            let id = row.get(0)?;
+            let mut kept = usage::columns(row, 2)?;
+            if id == 0 {
                 if kept != self.total {
                     problems.push("the totals are not what is there".to_owned());
                 }
@@ -289,7 +286,8 @@ impl Usage {
             }
             let tag: String = row.get(1)?;
             missing.remove(&tag);
-            if self.groups.get(&tag) != Some(&kept) {
+            kept.add(pending.get(&id).copied().unwrap_or_default());
+            if self.groups.get(&tag).copied().unwrap_or_default() != kept {
                 problems.push(format!("the usage of {tag:?} is not what is there"));
             }
         }

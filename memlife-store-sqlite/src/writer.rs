@@ -3,8 +3,7 @@ use crate::connection::{Clocked, wait_for_others};
 use crate::error::{Fault, from_sqlite};
 use crate::reserve::Reserve;
 use crate::rows::Trouble;
-use crate::transaction::{Done, Setting, Transaction};
-use crate::usage::Groups;
+use crate::transaction::{Done, Memo, Setting, Transaction};
 use memlife_core::record::Kind;
 use memlife_core::store::{Batch, Change, Durability, Guard, Limits, Op, Outcome, Placement, Reply, Write};
 use memlife_core::{Answer, Busy, Commit, Error, ErrorKind, Key, Patience, Result};
@@ -24,7 +23,7 @@ pub(crate) struct Writer {
     pub(crate) checkpointer: Checkpointer,
     pub(crate) connection: Clocked,
     pub(crate) setting: Setting,
-    pub(crate) groups: Groups,
+    pub(crate) memo: Memo,
     pub(crate) reserve: Option<Reserve>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) latch: Arc<Latch>,
@@ -148,7 +147,7 @@ impl Writer {
         let mut outside = Vec::new();
         self.begin(durability, patience)?;
         let done =
-            Transaction::begin(&self.connection, &self.setting, &mut self.groups, &mut outside, durability)
+            Transaction::begin(&self.connection, &self.setting, &mut self.memo, &mut outside, durability)
                 .and_then(|transaction| transaction.run(jobs));
         match done {
             Ok(Done { outcomes, is_dirty: false }) => {
@@ -199,7 +198,7 @@ impl Writer {
         let commit = || self.connection.prepare_cached("COMMIT")?.execute([]);
         match wait_for_others(self.busy_timeout, commit) {
             Ok(_) => {
-                self.groups.committed();
+                self.memo.groups.committed();
                 self.restore_level();
                 Ok(())
             }
@@ -257,7 +256,7 @@ impl Writer {
     }
 
     fn roll_back(&mut self) {
-        self.groups.rolled_back();
+        self.memo.groups.rolled_back();
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -303,7 +302,7 @@ impl Writer {
         let done = Transaction::begin(
             &self.connection,
             &self.setting,
-            &mut self.groups,
+            &mut self.memo,
             &mut outside,
             Durability::Process,
         )

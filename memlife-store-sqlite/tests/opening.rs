@@ -63,7 +63,7 @@ async fn a_store_that_was_cut_off_is_refused() {
 fn a_store_of_a_newer_memlife_asks_for_an_upgrade() {
     let place = Place::new();
     drop(place.session());
-    Connection::open(&place.path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(&place.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let (kind, message) = refusal(&place.path);
     assert_eq!(kind, ErrorKind::Unsupported);
     assert!(message.contains("upgrade"), "{message}");
@@ -75,7 +75,7 @@ async fn a_migration_under_an_open_store_stops_its_writes() {
     let session = place.session();
     session.apply(put("a/b", "1")).await;
     let newer = Connection::open(&place.path).unwrap();
-    newer.execute_batch("UPDATE ledger SET format = 2 WHERE id = 0").unwrap();
+    newer.execute_batch("UPDATE ledger SET format = 99 WHERE id = 0").unwrap();
     let error = session.try_write(put("a/b", "2")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("upgrade"));
