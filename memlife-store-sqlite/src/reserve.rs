@@ -1,4 +1,4 @@
-use memlife_store_local::reserve::{MIN_BYTES, is_affordable, path_of, write_out};
+use memlife_store_local::reserve::{MIN_BYTES, free_bytes, is_affordable, path_of, write_out};
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,8 @@ impl Reserve {
             || self.grow(bytes.next_multiple_of(MIN_BYTES))
     }
 
-    /// Called after each commit, with what its log may need to be folded; false when there is not so much.
+    /// Called after each commit, with what its log may need to be folded; false when it had better be: there is not so
+    /// much, or the log has taken more than is left to others.
     pub(crate) fn after_commit(&mut self, unfolded: u64) -> bool {
         self.commits += 1;
         if self.bytes > 0 && self.commits >= LOOK_EVERY {
@@ -63,6 +64,9 @@ impl Reserve {
             // Taken again once there is plenty.
             if self.held < self.bytes && is_affordable(&self.path, self.bytes) {
                 self.allocate();
+            }
+            if free_bytes(&self.path) < unfolded {
+                return false;
             }
         }
         self.covers(unfolded)

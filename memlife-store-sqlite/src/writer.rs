@@ -279,7 +279,9 @@ impl Writer {
     fn fold(&mut self) {
         let is_empty = self.checkpointer.empty(&self.connection);
         let Some(reserve) = &mut self.reserve else { return };
-        if !is_empty && reserve.release() {
+        if is_empty {
+            reserve.shrink();
+        } else if reserve.release() {
             self.checkpointer.empty(&self.connection);
         }
         reserve.allocate();
