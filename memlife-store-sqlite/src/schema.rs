@@ -27,8 +27,8 @@ impl Sort {
 }
 
 /// Row 0 of `ledger` is the store's own: the last change number and the clock under their mark, and the totals;
-/// row n is the usage of one group, created at change n. One small table, so that a commit touches one page for
-/// all of them.
+/// row n is the usage of one group, created at change n, less what is still pending in row 0. One small table, so that
+/// a commit touches one page for all of them.
 ///
 /// `entry.sizes` is what usage counts of an entry, packed by `usage::Delta`. `entry.id` is the change number at which the row came to be, so that no id is ever used twice. `grp` is 0 for
 /// what usage does not count. `removed` has one row per run of removals, under the number of the last.

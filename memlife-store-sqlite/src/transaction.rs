@@ -230,7 +230,7 @@ impl<'a> Transaction<'a> {
         let body: Option<&Body> = record.body.as_ref().filter(|_| home == Home::Row);
         if !self.table.put(old, record, group, body)? {
             let message = "the index of keys differs from the entries: run `memlife verify --repair`";
-            return Err(Trouble::One(corrupt(message)));
+            return Err(Trouble::Outside(corrupt(message)));
         }
         self.count_put(old, record, group);
         Ok(())

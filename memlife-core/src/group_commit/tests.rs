@@ -107,6 +107,29 @@ async fn concurrent_tasks_share_commits() {
 }
 
 #[tokio::test]
+async fn who_was_alone_for_long_finds_company_again() {
+    let log = Log::default();
+    let commits = Arc::new(group(&log, |_| Ok(())));
+    let writer = |count: u32| {
+        let commits = Arc::clone(&commits);
+        async move {
+            for _ in 0..count {
+                commits.submit(&batch(Durability::Process, 1)).await.unwrap();
+            }
+        }
+    };
+    writer(100).await;
+    assert_eq!(log.sizes(), [1; 100]);
+    let tasks: Vec<_> = (0..8).map(|_| tokio::spawn(writer(20))).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let sizes = log.sizes();
+    assert_eq!(sizes.iter().sum::<usize>(), 100 + 8 * 20);
+    assert!(sizes.iter().any(|size| *size > 1), "nobody shared a commit");
+}
+
+#[tokio::test]
 async fn big_batches_are_split_over_commits_and_small_ones_still_fit() {
     let log = Log::default();
     let (go, gate) = mpsc::channel::<()>();
