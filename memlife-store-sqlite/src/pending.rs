@@ -1,7 +1,7 @@
 //! What usage changed by since the rows of its groups were written.
 //!
-//! To write those rows takes a commit a statement for each group and a page more than it writes anyway. So it notes in the
-//! store's own row, which it writes in any case, by how much the usage of a group changed, and the rows follow once
+//! To write those rows takes a commit a statement for each group and a page more than it writes anyway. So it notes in
+//! the store's own row, which it writes in any case, by how much the usage of a group changed, and the rows follow once
 //! too many groups are noted. Whoever asks for usage adds the two.
 
 use crate::usage::Delta;

@@ -142,7 +142,8 @@ impl<'a> Transaction<'a> {
     }
 
     /// Puts what there is to put if nothing is there, and learns from the insertion itself whether that is so: then it
-    /// need not be looked up first. `None` where something is there, or nothing is to be put; the ledger may have moved.
+    /// need not be looked up first. `None` where something is there, or nothing is to be put; the ledger may have
+    /// moved.
     fn put_new(&mut self, job: &Job<'_>) -> Result<Option<Outcome>, Trouble> {
         // An error has its reason found where what is there is known.
         let Ok(decision) = self.decide(job, None) else { return Ok(None) };
