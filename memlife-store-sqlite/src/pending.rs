@@ -7,6 +7,7 @@
 use crate::usage::Delta;
 use bincode::config;
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use std::collections::BTreeMap;
 
 /// The most bytes of notes: half a page, so that the rows of usage have the other half.
@@ -27,13 +28,16 @@ pub(crate) struct Pending(Vec<u8>);
 
 impl Pending {
     /// Reads what [`Pending::stored`] gave. What is damaged counts as nothing, which `verify` finds and counts anew.
-    pub(crate) fn load(&mut self, stored: Option<&[u8]>) {
+    pub(crate) fn load(&mut self, stored: ValueRef<'_>) {
         self.0.clear();
-        let Some((checksum, notes)) = stored.and_then(<[u8]>::split_first_chunk) else { return };
-        if crc32fast::hash(notes) == u32::from_le_bytes(*checksum) {
-            self.0.extend_from_slice(notes);
-        } else {
-            tracing::warn!("the usage of some namespaces is damaged: run `memlife verify --repair`");
+        let notes = match stored {
+            ValueRef::Null => Some([].as_slice()),
+            ValueRef::Blob(bytes) => checked(bytes),
+            _ => None,
+        };
+        match notes {
+            Some(notes) => self.0.extend_from_slice(notes),
+            None => tracing::warn!("the usage of some namespaces is damaged: run `memlife verify --repair`"),
         }
     }
 
@@ -89,13 +93,19 @@ impl Pending {
     }
 }
 
+/// The notes behind their checksum.
+fn checked(stored: &[u8]) -> Option<&[u8]> {
+    let (checksum, notes) = stored.split_first_chunk()?;
+    (crc32fast::hash(notes) == u32::from_le_bytes(*checksum)).then_some(notes)
+}
+
 /// What is noted in the store, for whoever reads.
 pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Sums> {
     let mut select = connection.prepare_cached("SELECT pending FROM ledger WHERE id = 0")?;
     let mut rows = select.query([])?;
     let mut pending = Pending::default();
     if let Some(row) = rows.next()? {
-        pending.load(row.get_ref(0)?.as_blob_or_null().unwrap_or_default());
+        pending.load(row.get_ref(0)?);
     }
     Ok(pending.sums())
 }
@@ -110,7 +120,7 @@ mod tests {
 
     fn reloaded(pending: &Pending) -> Pending {
         let mut again = Pending::default();
-        again.load(pending.stored().as_deref());
+        again.load(pending.stored().as_deref().into());
         again
     }
 
@@ -134,10 +144,13 @@ mod tests {
             let mut damaged = stored.clone();
             damaged[at] ^= 1;
             for cut in [damaged.as_slice(), &stored[..at]] {
-                pending.load(Some(cut));
+                pending.load(cut.into());
                 assert!(pending.sums().is_empty());
             }
         }
+        pending.note(7, delta(1, 300));
+        pending.load(ValueRef::Integer(7));
+        assert!(pending.sums().is_empty());
     }
 
     #[test]

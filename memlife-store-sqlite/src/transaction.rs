@@ -87,7 +87,7 @@ impl<'a> Transaction<'a> {
                 "the store's change number, clock or grace is damaged: run `memlife verify --repair`";
             return Err(Trouble::Outside(corrupt(message)));
         };
-        groups.begin(number(3)?, row.get_ref(7)?.as_blob_or_null().unwrap_or_default());
+        groups.begin(number(3)?, row.get_ref(7)?);
         Ok(Transaction {
             connection,
             table: Table::new(connection),
@@ -131,10 +131,12 @@ impl<'a> Transaction<'a> {
     fn write(&mut self, job: &Job<'_>) -> Result<Outcome, Trouble> {
         let before = self.ledger;
         if *self.expects_new && self.bodies_of(&job.write.key).is_none() {
-            if let Some(outcome) = self.put_new(job)? {
+            let put = self.put_new(job);
+            if let Ok(Some(outcome)) = put {
                 return Ok(outcome);
             }
             self.ledger = before;
+            put?;
         }
         let found = self.find(job)?;
         *self.expects_new = found.is_none();

@@ -1,6 +1,7 @@
 use crate::pending::{self, Pending};
 use memlife_core::record::{Codec, Head};
 use memlife_core::store::{Group, Tally};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::HashMap;
 
@@ -67,7 +68,7 @@ pub(crate) struct Groups {
 
 impl Groups {
     /// Starts a transaction that found `changes` group changes in the store, and what is `pending` of usage.
-    pub(crate) fn begin(&mut self, changes: i64, pending: Option<&[u8]>) {
+    pub(crate) fn begin(&mut self, changes: i64, pending: ValueRef<'_>) {
         if self.learnt_at != changes || self.rows.len() > MAX_REMEMBERED {
             self.rows.clear();
         }
